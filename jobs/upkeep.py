@@ -1,0 +1,149 @@
+"""The periodic jobs: balance, limits, the sweep, retention. Each is guarded by a tick, so that overlap does it once."""
+import logging
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+from redis.exceptions import RedisError
+
+from jobs.tools import Tools, tools
+from jobs.wrapper import job, without_database
+from petsong import database, retention
+from petsong.lifecycle.claims import later
+from petsong.lifecycle.readback import overdue_news
+from petsong.lifecycle.recovery import apply_limits, begin_tick, due_jobs, expire_leases
+from petsong.lifecycle.stages import Stage
+from petsong.models import CreditReading, Submission, Tick
+from petsong.settings import Settings
+
+log = logging.getLogger(__name__)
+SCRATCH_SECONDS = 3600
+DAY = 86_400
+
+
+# ---- balance
+
+@job
+def check_credits() -> None:
+    t = tools()
+    with without_database():
+        usable = t.service.balance()
+    CreditReading.insert(at=database.now(), usable=usable).execute()
+    mark("check_credits")
+    if usable is None:
+        log.error("balance not to be had")
+    elif usable < t.settings.song_price_credits:
+        log.critical("credits exhausted", extra={"usable": usable})
+    elif usable < t.settings.min_available_credits:
+        log.warning("credits low", extra={"usable": usable})
+    if usable:
+        t.queues.enqueue("process_pending_queue")
+
+
+def mark(name: str) -> None:
+    """Remember that a duty was done just now."""
+    moment = database.now()
+    Tick.insert(name=name, last_at=moment).on_conflict(
+        conflict_target=[Tick.name], update={Tick.last_at: moment}
+    ).execute()
+
+
+# ---- limits
+
+@job
+def check_timeouts() -> None:
+    t = tools()
+    mark("check_timeouts")
+    for session_id in apply_limits(t.settings):
+        log.error("submission failed", extra={"session_id": session_id})
+    for row in overdue_news(t.settings, database.now()):
+        log.warning("no news", extra={"session_id": row.session_id})
+    _warn_of_full_disk(t.settings)
+
+
+def _warn_of_full_disk(settings: Settings) -> None:
+    usage = shutil.disk_usage(settings.video_storage if settings.video_storage.exists() else Path())
+    if usage.used / usage.total > 0.8:
+        log.warning("disk over 80 % full", extra={"used_percent": round(100 * usage.used / usage.total)})
+
+
+# ---- the sweep
+
+@job
+def sweep() -> None:
+    t = tools()
+    if begin_tick("sweep", t.settings.sweep_interval / 2):
+        run_sweep(t)
+
+
+def sweep_if_late(t: Tools) -> None:
+    """For worker pools: the same, when nobody else has done it lately."""
+    if begin_tick("sweep", t.settings.sweep_interval):
+        run_sweep(t)
+
+
+def run_sweep(t: Tools) -> None:
+    expire_leases(t.settings)
+    try:
+        waiting = t.queues.waiting("sonauto", "downloads", "renders")
+        for name, session_id in due_jobs():
+            if (name, session_id) not in waiting:
+                t.queues.enqueue(name, session_id)
+        for row in _timing_due():
+            if ("fetch_word_timing", row.session_id) not in waiting:
+                t.queues.enqueue("fetch_word_timing", row.session_id)
+    except RedisError as error:
+        log.warning("the queues can't be read", extra={"error": type(error).__name__})
+    if Submission.select().where(Submission.stage.in_([Stage.QUEUED, Stage.SENDING])).exists():
+        t.queues.enqueue("process_pending_queue")
+    _catch_up(t)
+    if begin_tick("orphans", SCRATCH_SECONDS):
+        remove_orphans(t)
+
+
+def _timing_due() -> list[Submission]:
+    return list(Submission.select(Submission.session_id).where(Submission.timing_check_at <= database.now()).limit(200))
+
+
+def _catch_up(t: Tools) -> None:
+    """Where the scheduler is dead, its other duties are done all the same, if later."""
+    s = t.settings
+    for name, interval in (
+        ("check_credits", s.credits_check_interval), ("check_timeouts", s.timeout_check_interval), ("cleanup_old_files", DAY)
+    ):
+        tick = Tick.get_or_none(Tick.name == name)
+        if tick is None or tick.last_at < later(database.now(), -2 * interval):
+            mark(name)
+            t.queues.enqueue(name)
+
+
+def remove_orphans(t: Tools) -> None:
+    """Files without a row, and what dead jobs left behind, older than an hour."""
+    for key in list(retention.orphans(t.storage)):
+        log.warning("file without a row removed", extra={"key": key})
+        t.storage.delete(key)
+    for leftover in list(t.storage.list_leftovers(SCRATCH_SECONDS)):
+        leftover.unlink(missing_ok=True)
+    oldest = time.time() - SCRATCH_SECONDS
+    rooms = [*Path(tempfile.gettempdir()).glob("petsong-job-*"), *t.settings.turn_cache.glob("*")]
+    for room in rooms:
+        _remove_old(room, oldest)
+
+
+def _remove_old(path: Path, oldest: float) -> None:
+    try:
+        if path.stat().st_mtime < oldest:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    except OSError as error:
+        log.info("could not remove", extra={"path": path.name, "error": type(error).__name__})
+
+
+# ---- retention
+
+@job
+def cleanup_old_files() -> None:
+    t = tools()
+    mark("cleanup_old_files")
+    removed = retention.remove_expired(t.settings, t.storage)
+    log.info("cleanup", extra={"removed": removed})

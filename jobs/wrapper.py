@@ -1,0 +1,110 @@
+"""Around every job: a database connection, one line at its start and end, and failures that leave a trace on the row.
+
+`held` is the claim around the work: whatever happens inside, the row is given back or its lease ends by itself.
+"""
+import functools
+import logging
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from rq import get_current_job
+from rq.exceptions import ShutDownImminentException
+
+from petsong import database, logs
+from petsong.lifecycle.claims import Claim, ClaimLost, fail, release, take
+from petsong.lifecycle.recovery import job_for
+from petsong.lifecycle.stages import MAX_TRIES, Stage
+
+log = logging.getLogger("jobs")
+Returned = TypeVar("Returned")
+RECORD_PAUSES = (0.5, 2.0, 5.0, 10.0)
+
+
+def job(function: Callable[..., None]) -> Callable[..., None]:
+    """Exceptions are raised on, so that RQ knows; a lost claim is no failure."""
+
+    @functools.wraps(function)
+    def run(*ids: str) -> None:
+        began = time.monotonic()
+        fields = {"job": function.__name__, **({"session_id": ids[0]} if ids else {})}
+        with logs.bind(**fields), database.connection():
+            try:
+                function(*ids)
+            except ClaimLost as error:
+                log.info("claim lost: %s", error)
+            finally:
+                log.info("job ended", extra={"ms": round((time.monotonic() - began) * 1000)})
+
+    return run
+
+
+def message_id() -> str | None:
+    current = get_current_job()
+    return current.id if current else None
+
+
+@contextmanager
+def held(session_id: str, stage: Stage, lease_seconds: float, backoff: Callable[[int], float]) -> Iterator[Claim | None]:
+    """The row in this stage, or None. An unexpected failure gives it back for another try, or ends it after the last."""
+    claim = take(session_id, stage, lease_seconds, holder=message_id())
+    if claim is None:
+        yield None
+        return
+    try:
+        yield claim
+    except ClaimLost:
+        raise
+    except ShutDownImminentException:  # a deployment, not the song's fault
+        release(claim, check_in=0 if job_for(session_id, stage) else None, tries=claim.tries - 1, reason="stopped")
+        raise
+    except Exception:
+        _give_back(claim, backoff, traceback.format_exc())
+        raise
+
+
+def _give_back(claim: Claim, backoff: Callable[[int], float], trace: str) -> None:
+    """Where the database is away too, the lease's end does it."""
+    log.error("job crashed", extra={"stage": claim.stage, "tries": claim.tries})
+    try:
+        if claim.stage == Stage.SENDING:
+            # A call that was begun may have been accepted: then nothing is due but time or a webhook.
+            wanted = job_for(claim.session_id, claim.stage)
+            release(claim, check_in=backoff(claim.tries) if wanted else None, reason="crashed", detail=trace)
+        elif claim.tries >= MAX_TRIES[claim.stage]:
+            fail(claim, f"{claim.stage}_crashed", detail=trace)
+        else:
+            release(claim, check_in=backoff(claim.tries), reason="crashed", detail=trace)
+    except (ClaimLost, database.DatabaseLost, *database.CONNECTION_ERRORS) as error:
+        log.warning("could not give the row back", extra={"error": type(error).__name__})
+
+
+@contextmanager
+def without_database() -> Iterator[None]:
+    """For calls and renders: no connection is held meanwhile, and a fresh one is there afterwards."""
+    if not database.db.is_closed():
+        database.db.close()
+    try:
+        yield
+    finally:
+        database.open_connection()
+
+
+def recorded(write: Callable[[], Returned]) -> Returned:
+    """What was learnt at a price is written down even if the database is restarting just now."""
+    for pause in RECORD_PAUSES:
+        try:
+            return write()
+        except (database.DatabaseLost, *database.CONNECTION_ERRORS):
+            if not database.db.is_closed():
+                database.db.close()
+            time.sleep(pause)
+            try:
+                database.open_connection()
+            except database.DatabaseLost:
+                continue
+    return write()
+
+

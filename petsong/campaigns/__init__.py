@@ -1,0 +1,1 @@
+"""A folder per campaign: campaign.toml, its texts and its art. `loader.py` reads and checks them."""

@@ -1,0 +1,165 @@
+"""How much anybody may have: posts per visitor and address, songs by the credits left, waiting time."""
+import ipaddress
+import logging
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from flask import request
+from flask_limiter import Limiter
+
+from petsong import database
+from petsong.lifecycle.claims import later
+from petsong.lifecycle.sending import occupies_slot
+from petsong.lifecycle.stages import ENDS, Stage
+from petsong.models import Attempt, CreditReading, Submission
+from petsong.settings import Settings
+
+log = logging.getLogger(__name__)
+READING_STALE_SECONDS = 900
+GENERATION_GUESS_SECONDS = 90.0
+PRODUCTION_SECONDS = 15.0
+
+
+# ---- addresses
+
+def client_key() -> str:
+    """The visitor's address; of IPv6 the /64, which is one household's."""
+    try:
+        address = ipaddress.ip_address(request.remote_addr or "")
+    except ValueError:
+        return "unknown"
+    if address.version == 6:
+        return str(ipaddress.ip_network((address, 64), strict=False).network_address)
+    return str(address)
+
+
+def make_limiter(settings: Settings) -> Limiter:
+    """Moving windows in Redis; in this process's memory while Redis is away."""
+    timeouts: dict[str, Any] = {"socket_timeout": 0.4, "socket_connect_timeout": 0.4}
+    url = settings.redis_url
+    if url.startswith("unix://"):
+        url = "redis+unix" + url.removeprefix("unix")
+    return Limiter(
+        client_key, storage_uri=url, storage_options=timeouts, strategy="moving-window", in_memory_fallback_enabled=True,
+        key_prefix="petsong",
+    )
+
+
+# ---- credits
+
+@dataclass(frozen=True)
+class Credits:
+    usable: int | None  # None: never read, or not to be had
+    read_at: datetime | None
+    fresh: bool
+
+
+def last_credits(moment: datetime) -> Credits:
+    reading = CreditReading.select().where(CreditReading.usable.is_null(False)).order_by(CreditReading.at.desc()).first()
+    if reading is None:
+        return Credits(None, None, False)
+    return Credits(reading.usable, reading.at, reading.at > later(moment, -READING_STALE_SECONDS))
+
+
+def affordable_songs(settings: Settings) -> int | None:
+    """How many more orders the credits allow; None when unknown, which is not 0."""
+    moment = database.now()
+    credits_ = last_credits(moment)
+    if credits_.usable is None or credits_.read_at is None or not credits_.fresh or not settings.song_price_credits:
+        return None
+    ordered = _ordered_since(settings, credits_.read_at, moment)
+    return max(0, credits_.usable // settings.song_price_credits - ordered)
+
+
+def _ordered_since(settings: Settings, reading: datetime, moment: datetime) -> int:
+    """Orders that the reading may not show yet."""
+    charged = (Attempt.ended_as == "success") & (Attempt.ended_at > reading)
+    count: int = Attempt.select().where(occupies_slot(settings, moment) | charged).count()
+    return count
+
+
+def sold_out(settings: Settings) -> bool:
+    """Whether the credits, less the price of all queued and uncharged songs, fall under one song's price."""
+    affordable = affordable_songs(settings)
+    if affordable is None:
+        return False
+    return affordable - Submission.select().where(Submission.stage == Stage.QUEUED).count() < 1
+
+
+# ---- visitors
+
+def attempts_used(cookie_id: str) -> int:
+    count: int = Submission.select().where(Submission.cookie_id == cookie_id).count()
+    return count
+
+
+# ---- waiting
+
+def queue_position(row: Any) -> int | None:
+    """1 is next; None once a slot was found."""
+    if row.stage != Stage.QUEUED:
+        return None
+    ahead: int = Submission.select().where(
+        Submission.stage == Stage.QUEUED,
+        (Submission.created_at < row.created_at)
+        | ((Submission.created_at == row.created_at) & (Submission.session_id < row.session_id)),
+    ).count()
+    return ahead + 1
+
+
+def typical_generation() -> float:
+    """Seconds between order and song, the median of the last 20."""
+    last = Attempt.select(Attempt.call_started_at, Attempt.ended_at).where(
+        Attempt.ended_as == "success", Attempt.call_started_at.is_null(False)
+    ).order_by(Attempt.ended_at.desc()).limit(20)
+    took = sorted((a.ended_at - a.call_started_at).total_seconds() for a in last)
+    return took[len(took) // 2] if took else GENERATION_GUESS_SECONDS
+
+
+def wait_for_position(settings: Settings, position: int, generation: float) -> float:
+    """Seconds until a row at this place of the queue has its video."""
+    rounds = (position - 1) // settings.max_concurrent_requests
+    return (rounds + 1) * generation + PRODUCTION_SECONDS
+
+
+def expected_wait(settings: Settings) -> float:
+    """Seconds for somebody who comes now."""
+    ahead = Submission.select().where(Submission.stage.in_([Stage.QUEUED, Stage.SENDING, Stage.GENERATING])).count()
+    return wait_for_position(settings, ahead + 1, typical_generation())
+
+
+def seconds_remaining(settings: Settings, row: Any, moment: datetime) -> tuple[int, int] | None:
+    """An honest range for a row on its way; None when it is over."""
+    if row.stage in ENDS:
+        return None
+    generation = typical_generation()
+    in_stage = (moment - row.stage_since).total_seconds()
+    if row.stage == Stage.QUEUED:
+        left = wait_for_position(settings, queue_position(row) or 1, generation)
+    elif row.stage in (Stage.SENDING, Stage.GENERATING):
+        left = max(generation - in_stage, 5) + PRODUCTION_SECONDS
+    else:
+        left = max(PRODUCTION_SECONDS - in_stage, 3)
+    return max(1, round(left * 0.7)), max(2, round(left * 1.8))
+
+
+PROGRESS = {
+    Stage.QUEUED: 5, Stage.SENDING: 10, Stage.GENERATING: 15, Stage.DOWNLOADING: 85, Stage.RENDERING: 92,
+    Stage.DONE: 100, Stage.FAILED: 100,
+}
+
+
+def progress(row: Any, moment: datetime) -> int:
+    """0-100. While the song is made it creeps by the usual time and never stands still or turns back."""
+    base = PROGRESS[Stage(row.stage)]
+    if row.stage != Stage.GENERATING:
+        return base
+    share = (moment - row.stage_since).total_seconds() / (typical_generation() or 1)
+    return base + round(65 * share / (share + 0.35)) if share > 0 else base
+
+
+def campaign_count(name: str) -> int:
+    """Submissions of a campaign that count towards its cap: all but the failed ones."""
+    count: int = Submission.select().where(Submission.campaign == name, Submission.stage != Stage.FAILED).count()
+    return count

@@ -1,0 +1,346 @@
+/* The form: checks beside each field, the photo's crop, one paid song per filled-in form. */
+"use strict";
+
+(function (petsong) {
+  const DRAFT = "petsong_draft";
+  const TEXT_FIELDS = ["pet_name", "pet_type", "music_vibe", "owner_name", "pet_name_said", "owner_name_said"];
+  const NAMES = ["pet_name", "owner_name"];
+  const SAID = ["pet_name_said", "owner_name_said"];
+  const ORDER = ["pet_name", "pet_type", "photo", "music_vibe", "owner_name", "pet_name_said", "owner_name_said"];
+
+  const clean = (text) => text.normalize("NFC").trim().replace(/\s+/gu, " ");
+  const escaped = (characters) => characters.replace(/[\\\]^-]/g, "\\$&");
+  const only = (extra) => new RegExp(`^[\\p{L}\\p{M} ${escaped(extra)}]+$`, "u");
+
+  // The server checks again and has the last word; these say early what it would say.
+  function problemOf(field, value) {
+    const { limits } = petsong.page;
+    const length = Array.from(value).length;
+    if (field in petsong.page.choices) {
+      const choices = petsong.page.choices[field];
+      return choices.includes(value) ? "" : petsong.text("one_of", { choices: choices.join(", ") });
+    }
+    if (NAMES.includes(field)) {
+      if (!value) return petsong.text(`required_${field}`);
+      if (length < limits.name_min || length > limits.name_max) return petsong.text("length", { min: limits.name_min, max: limits.name_max });
+      const extra = Array.from(limits.name_extra).join(" ");
+      return only(limits.name_extra).test(value) ? "" : petsong.text(extra ? "letters_extra" : "letters", { extra });
+    }
+    if (!value) return "";
+    if (length < limits.said_min || length > limits.said_max) return petsong.text("length", { min: limits.said_min, max: limits.said_max });
+    return only("'’-").test(value) ? "" : petsong.text("letters_said");
+  }
+
+  function newKey() {
+    return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  }
+
+  function loadDraft() {
+    try {
+      return JSON.parse(sessionStorage.getItem(DRAFT)) || {};
+    } catch (_damagedOrForbidden) {
+      return {};
+    }
+  }
+
+  function songForm() {
+    // Outside the component's data: Alpine would wrap the cropper in proxies.
+    let cropper = null;
+    let cropAddress = "";
+    let returnTo = null;
+
+    return {
+      fields: Object.fromEntries(TEXT_FIELDS.map((name) => [name, ""])),
+      photo: "",
+      errors: Object.fromEntries(ORDER.map((name) => [name, ""])),
+      sending: false,
+      saidOpen: false,
+      notice: "",
+      soldOutText: petsong.text("sold_out_text"),
+      estimate: "",
+      dragging: false,
+      cropping: false,
+      photoBusy: false,
+      // {key, form, body, accepted}: one key per filled-in form. A retry sends the very same body, so that the
+      // server can answer it from the first; only a change after an accepted answer begins a new song.
+      attempt: null,
+
+      init() {
+        const draft = loadDraft();
+        for (const name of TEXT_FIELDS) if (draft.fields && typeof draft.fields[name] === "string") this.fields[name] = draft.fields[name];
+        if (typeof draft.photo === "string" && draft.photo.startsWith("data:image/jpeg;base64,")) this.photo = draft.photo;
+        if (draft.attempt && typeof draft.attempt.key === "string") this.attempt = draft.attempt;
+        this.saidOpen = SAID.some((name) => this.fields[name]);
+        this.$watch("fields", () => this.saveDraft());
+        if (petsong.session.isFull(petsong.page.limits.submissions)) this.showSoldOut();
+        this.askAvailability();
+      },
+      restored(event) {
+        // Back from the waiting page by the browser's button: the page as it was, sending long over.
+        if (event.persisted) this.sending = false;
+      },
+
+      // What attributes refer to
+      get hasPhoto() {
+        return this.photo !== "";
+      },
+      get noPhoto() {
+        return this.photo === "";
+      },
+      get dropClass() {
+        return this.dragging ? "photo-drop-over" : "";
+      },
+      get photoStatus() {
+        if (this.photoBusy) return petsong.text("photo_opening");
+        return this.photo ? petsong.text("photo_chosen") : "";
+      },
+      get photoButton() {
+        return petsong.text(this.photo ? "photo_change" : "photo_add");
+      },
+      get submitLabel() {
+        return petsong.text(this.sending ? "sending" : "submit");
+      },
+      get sendingText() {
+        return this.sending ? "true" : "false";
+      },
+      get saidText() {
+        return this.saidOpen ? "true" : "false";
+      },
+      // `hidden` rather than x-show: that shows a frame later, when the focus has already missed its field.
+      get saidClosed() {
+        return !this.saidOpen;
+      },
+      get photoInvalid() {
+        return this.errors.photo ? "true" : "false";
+      },
+      control: {
+        ["x-on:input"](event) {
+          // The model may be written after this handler: judge by the field itself.
+          const { name, value } = event.target;
+          if (this.errors[name]) this.errors[name] = problemOf(name, clean(value));
+        },
+        ["x-on:blur"]() {
+          const name = this.$el.name;
+          if (this.fields[name]) this.check(name);
+        },
+        ["x-bind:aria-invalid"]() {
+          return this.errors[this.$el.name] ? "true" : "false";
+        },
+      },
+      choice: {
+        ["x-on:change"](event) {
+          this.errors[event.target.name] = problemOf(event.target.name, event.target.value);
+        },
+        ["x-bind:aria-invalid"]() {
+          return this.errors[this.$el.dataset.field] ? "true" : "false";
+        },
+      },
+      problem: {
+        ["x-text"]() {
+          return this.errors[this.$el.dataset.field];
+        },
+      },
+      toggleSaid() {
+        this.saidOpen = !this.saidOpen;
+        if (this.saidOpen) this.$nextTick(() => this.$refs.pet_name_said.focus());
+      },
+
+      check(name) {
+        this.errors[name] = name === "photo" ? (this.photo ? "" : petsong.text("photo_required")) : problemOf(name, clean(this.fields[name]));
+        return this.errors[name] === "";
+      },
+      focusFirstProblem() {
+        const name = ORDER.find((field) => this.errors[field]);
+        if (!name) return;
+        if (SAID.includes(name)) this.saidOpen = true;
+        this.$nextTick(() => {
+          const control = this.$root.querySelector(`[name="${name}"]`);
+          control.focus();
+          control.closest(".field").scrollIntoView({ block: "nearest" });
+        });
+      },
+      saveDraft() {
+        try {
+          sessionStorage.setItem(DRAFT, JSON.stringify({ fields: this.fields, photo: this.photo, attempt: this.attempt && { ...this.attempt, body: "" } }));
+        } catch (_fullOrForbidden) {
+          // The draft only helps after a reload.
+        }
+      },
+
+      // Photo
+      async picked(event) {
+        await this.openPhoto(event.target.files[0]);
+        event.target.value = ""; // so that the same file can be picked again
+      },
+      dragOver() {
+        this.dragging = true;
+      },
+      dragLeave() {
+        this.dragging = false;
+      },
+      async dropped(event) {
+        this.dragging = false;
+        await this.openPhoto(event.dataTransfer.files[0]);
+      },
+      async openPhoto(file) {
+        if (!file || this.photoBusy) return;
+        this.errors.photo = "";
+        this.photoBusy = true;
+        try {
+          this.startCrop(await petsong.photo.prepare(file));
+        } catch (problem) {
+          if (!(problem instanceof petsong.photo.PhotoProblem)) console.warn("photo", problem);
+          this.errors.photo = problem instanceof petsong.photo.PhotoProblem ? problem.message : petsong.text("photo_unreadable");
+        } finally {
+          this.photoBusy = false;
+        }
+      },
+      startCrop(address) {
+        const image = this.$refs.cropImage;
+        this.cropping = true;
+        cropAddress = address;
+        this.$refs.cropDialog.showModal();
+        image.onload = () => {
+          image.onload = null;
+          cropper = new petsong.photo.PhotoCropper(image, (percent) => (this.$refs.zoom.value = percent));
+        };
+        image.src = address;
+      },
+      zoomed(event) {
+        if (cropper) cropper.zoomTo(Number(event.target.value));
+      },
+      moved(event) {
+        const steps = { ArrowLeft: [-12, 0], ArrowRight: [12, 0], ArrowUp: [0, -12], ArrowDown: [0, 12] };
+        if (!cropper || !(event.key in steps)) return;
+        event.preventDefault();
+        cropper.move(...steps[event.key]);
+      },
+      acceptCrop() {
+        if (!cropper) return;
+        this.photo = cropper.result();
+        this.errors.photo = "";
+        this.saveDraft();
+        this.$refs.cropDialog.close();
+      },
+      cancelCrop() {
+        this.$refs.cropDialog.close();
+      },
+      // Runs on every way out of the dialog, Escape too; the earlier photo stays when nothing was accepted.
+      endCrop() {
+        if (cropper) cropper.destroy();
+        cropper = null;
+        if (cropAddress) URL.revokeObjectURL(cropAddress);
+        cropAddress = "";
+        this.cropping = false;
+        this.$refs.photoInput.focus();
+      },
+
+      // Sending
+      async submit() {
+        if (this.sending) return;
+        if (petsong.session.isFull(petsong.page.limits.submissions)) return this.showSoldOut();
+        const good = ORDER.map((name) => this.check(name));
+        if (good.includes(false)) return this.focusFirstProblem();
+        this.sending = true;
+        this.prepareAttempt();
+        const answer = await petsong.api("POST", petsong.page.submit_path, {
+          body: this.attempt.body,
+          headers: { "Idempotency-Key": this.attempt.key },
+          timeout: 60000,
+        });
+        if (answer.status === 200 && answer.body.session_id) return this.accepted(answer.body);
+        this.sending = false;
+        this.refused(answer);
+      },
+      prepareAttempt() {
+        const values = Object.fromEntries(TEXT_FIELDS.map((name) => [name, clean(this.fields[name])]));
+        const form = JSON.stringify({ ...values, photo: this.photo });
+        const last = this.attempt;
+        if (!last || (last.accepted && last.form !== form)) this.attempt = { key: newKey(), cookie: petsong.session.cookieId };
+        // The cookie id of the first try stays in every retry: another body would be another order.
+        else if (last.form !== form) this.attempt = { key: last.key, cookie: petsong.session.cookieId };
+        this.attempt.form = form;
+        this.attempt.body = JSON.stringify({ ...values, photo: this.photo, cookie_id: this.attempt.cookie });
+        this.saveDraft();
+      },
+      async accepted(body) {
+        this.attempt.accepted = true;
+        petsong.session.add(body.session_id, body.cookie_id);
+        try {
+          sessionStorage.removeItem(DRAFT);
+          const photo = await petsong.photo.shrink(this.photo, 360);
+          petsong.keepsakes.put(body.session_id, { photo, pet_name: clean(this.fields.pet_name) }, petsong.page.limits.submissions);
+        } catch (problem) {
+          console.warn("keepsake", problem); // the waiting page shows the neutral record then
+        }
+        window.location.assign(petsong.page.waiting_path + encodeURIComponent(body.session_id));
+      },
+      refused({ status, body, retryAfter }) {
+        const code = body.code || "";
+        if (code === "rate_limit_exceeded" || code === "sold_out") return this.showSoldOut(body.message);
+        if (code === "validation_failed") return this.showFields(body);
+        if (code === "invalid_image" || status === 413) {
+          this.errors.photo = body.message || petsong.text("photo_format");
+          return this.focusFirstProblem();
+        }
+        if (code === "idempotency_mismatch") {
+          // An earlier version of this form was accepted although its answer got lost. Sending the changed one
+          // would make a second song: only the visitor's next click may do that.
+          this.attempt = null;
+          this.saveDraft();
+          return petsong.toast(petsong.text("already_received"));
+        }
+        petsong.toast(this.reason(status, code, body, retryAfter), { retry: true });
+      },
+      reason(status, code, body, retryAfter) {
+        if (status === 0) return petsong.text("no_answer");
+        const wait = retryAfter ? petsong.text("try_again_in", { time: petsong.duration(retryAfter) }) : "";
+        if (status === 429) return `${petsong.text("too_many")} ${wait}`.trim();
+        // Busy for minutes has its own words in the message; a short absence is worth naming.
+        return `${body.message || petsong.text("server_error")} ${code === "busy" ? "" : wait}`.trim();
+      },
+      showFields(body) {
+        const fields = body.fields && typeof body.fields === "object" ? body.fields : {};
+        let shown = false;
+        for (const [name, message] of Object.entries(fields)) {
+          if (!(name in this.errors)) continue;
+          this.errors[name] = String(message);
+          shown = true;
+        }
+        if (shown) this.focusFirstProblem();
+        else petsong.toast(body.message || petsong.text("server_error"), { retry: true });
+      },
+
+      // Open, busy, sold out
+      async askAvailability() {
+        const { status, body } = await petsong.api("GET", petsong.page.availability_path);
+        if (status !== 200) return;
+        if (body.open === false) {
+          if (body.reason === "busy") this.notice = body.message || petsong.text("busy");
+          else this.showSoldOut(body.message);
+          return;
+        }
+        const range = body.estimated_seconds;
+        const seconds = range && typeof range === "object" ? range.high : range;
+        if (Number.isFinite(seconds) && seconds > 0) this.estimate = petsong.text("estimate", { time: petsong.duration(seconds) });
+      },
+      showSoldOut(message) {
+        // The title says it already; a campaign that is closed or not yet open has more to say.
+        if (message && !message.startsWith(petsong.text("sold_out_title"))) this.soldOutText = message;
+        const dialog = this.$refs.soldOut;
+        if (dialog.open) return;
+        // At page load nothing has focus yet: closing then leads to the top of the page.
+        returnTo = document.activeElement === document.body ? this.$refs.heading : document.activeElement;
+        dialog.showModal();
+      },
+      closeSoldOut() {
+        this.$refs.soldOut.close();
+      },
+      soldOutClosed() {
+        returnTo.focus();
+      },
+    };
+  }
+
+  document.addEventListener("alpine:init", () => Alpine.data("songForm", songForm));
+})(window.petsong);

@@ -1,0 +1,132 @@
+"""The web app: one blueprint a file, headers and connections here."""
+import logging
+import re
+import shutil
+import time
+from typing import Any
+
+from flask import Flask, Response, g, request
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from petsong import database, logs, migrate
+from petsong.limits import client_key, make_limiter
+from petsong.queues import Queues, impatient_client
+from petsong.settings import Settings, load_settings
+from petsong.web import admin, errors, health, media, pages, results, submissions, webhook
+from petsong.web.extension import Parts
+from petsong.web.extension import parts as current_parts
+
+log = logging.getLogger("petsong.access")
+NO_DATABASE = ("static", "health.live", "health.health")
+TOKEN = re.compile(r"(/api/webhook/)[^/?]+")
+SECURITY_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; "
+        "connect-src 'self'; font-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
+}
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """Raises SettingsError and MigrationsPending, each with the way out in its message."""
+    settings = settings or load_settings()
+    logs.configure(settings.log_level, settings.log_format)
+    made = database.connect_to(settings.database_url, pooled=True)
+    migrate.require_migrated(made)
+    app = Flask("petsong")
+    app.config["MAX_CONTENT_LENGTH"] = 64 * 1024
+    app.json.ensure_ascii = False  # type: ignore[attr-defined]
+    limiter = make_limiter(settings)
+    limiter.init_app(app)
+    parts = Parts(settings, Queues(impatient_client(settings.redis_url)), limiter)
+    app.extensions["petsong"] = parts
+    if settings.trusted_proxies:
+        hops = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+    _register(app, parts)
+    _warn_when_full(settings)
+    return app
+
+
+def _register(app: Flask, parts: Parts) -> None:
+    errors.register(app)
+    app.register_blueprint(submissions.make_blueprint(parts.settings, parts.limiter))
+    app.register_blueprint(results.make_blueprint(parts.settings, parts.limiter))
+    for module in (webhook, media, health, admin):
+        app.register_blueprint(module.blueprint)
+    app.register_blueprint(pages.pages)
+    app.before_request(_open)
+    app.after_request(_headers)
+    app.after_request(_log_access)
+    app.teardown_request(_close)
+
+
+def _open() -> None:
+    g.started = time.monotonic()
+    _warn_of_untrusted_proxy()
+    if request.endpoint not in NO_DATABASE:
+        database.open_connection()
+
+
+def _close(_: BaseException | None) -> None:
+    if not database.db.is_closed():
+        database.db.close()
+
+
+def _headers(response: Response) -> Response:
+    for name, value in SECURITY_HEADERS.items():
+        response.headers.setdefault(name, value)
+    if request.path.startswith("/api/"):
+        response.headers.setdefault("Cache-Control", "no-store")
+        _cors(response)
+    return response
+
+
+def _cors(response: Response) -> None:
+    from_settings = current_parts().settings.allowed_origins
+    if not from_settings:
+        return
+    response.vary.add("Origin")
+    origin = request.headers.get("Origin", "")
+    if origin in from_settings:
+        response.headers["Access-Control-Allow-Origin"] = origin
+        response.headers["Access-Control-Allow-Methods"] = "GET, POST, OPTIONS"
+        response.headers["Access-Control-Allow-Headers"] = "Content-Type, Idempotency-Key"
+        response.headers["Access-Control-Expose-Headers"] = "Retry-After, ETag"
+        response.headers["Access-Control-Max-Age"] = "600"
+
+
+def _log_access(response: Response) -> Response:
+    if request.endpoint in ("static", "health.live"):
+        return response
+    fields: dict[str, Any] = {
+        "method": request.method, "path": TOKEN.sub(r"\1…", request.path), "status": response.status_code,
+        "ms": round((time.monotonic() - g.get("started", time.monotonic())) * 1000),
+    }
+    log.info("request", extra=fields)
+    return response
+
+
+_warned: set[str] = set()
+
+
+def _warn_of_untrusted_proxy() -> None:
+    if "proxy" in _warned or current_parts().settings.trusted_proxies:
+        return
+    if "X-Forwarded-For" in request.headers or "Forwarded" in request.headers:
+        _warned.add("proxy")
+        log.warning(
+            "forwarding headers arrive, but TRUSTED_PROXIES is 0: every visitor counts as the proxy's address. "
+            "Set TRUSTED_PROXIES to the number of proxies in front.", extra={"counted_as": "proxy" if client_key() else ""},
+        )
+
+
+def _warn_when_full(settings: Settings) -> None:
+    settings.video_storage.mkdir(parents=True, exist_ok=True)
+    usage = shutil.disk_usage(settings.video_storage)
+    if usage.used / usage.total > 0.8:
+        log.warning("disk over 80 % full", extra={"used_percent": round(100 * usage.used / usage.total)})

@@ -1,0 +1,136 @@
+"""Public files of finished songs. Uploads and audio are never served.
+
+Sent by the proxy (SENDFILE), by a CDN (MEDIA_BASE_URL), by the bucket (a presigned link), else by us, with ranges.
+"""
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote
+
+from flask import Blueprint, Response, abort, redirect, request
+from werkzeug.wrappers import Response as AnyResponse
+
+from petsong.captions import as_webvtt
+from petsong.lifecycle.stages import Stage
+from petsong.models import Rendition, find_submission
+from petsong.storage import FileFacts
+from petsong.web.extension import parts
+from petsong.web.results import friendly_name
+
+blueprint = Blueprint("media", __name__, url_prefix="/storage")
+INTERNAL_PREFIX = "/internal-storage/"  # what the proxy maps to the storage folders
+
+
+@blueprint.get("/video/<session_id>.mp4")
+def video(session_id: str) -> AnyResponse:
+    row = _public_row(session_id)
+    return _send(row, row.generated_video_path, "video/mp4", "mp4")
+
+
+@blueprint.get("/poster/<session_id>.jpg")
+def poster(session_id: str) -> AnyResponse:
+    return _send_rendition(session_id, "poster")
+
+
+@blueprint.get("/preview/<session_id>.jpg")
+def preview(session_id: str) -> AnyResponse:
+    return _send_rendition(session_id, "preview")
+
+
+@blueprint.get("/captions/<session_id>.vtt")
+def captions(session_id: str) -> AnyResponse:
+    row = _public_row(session_id)
+    if not row.word_timing:
+        abort(404)
+    response = Response(as_webvtt(row.word_timing), mimetype="text/vtt")
+    response.add_etag()
+    return _private(response).make_conditional(request)
+
+
+def _public_row(session_id: str) -> Any:
+    row = find_submission(session_id)
+    if row is None or row.stage != Stage.DONE or row.files_removed_at is not None:
+        abort(404)
+    return row
+
+
+def _send_rendition(session_id: str, kind: str) -> AnyResponse:
+    row = _public_row(session_id)
+    rendition = Rendition.get_or_none(Rendition.submission == session_id, Rendition.kind == kind)
+    if rendition is None:
+        abort(404)
+    return _send(row, rendition.path, "image/jpeg", "jpg")
+
+
+def _send(row: Any, key: str | None, mimetype: str, ending: str) -> AnyResponse:
+    shared = parts()
+    facts = shared.storage.stat(key) if key else None
+    if key is None or facts is None:
+        abort(404)
+    if shared.settings.media_base_url:
+        return _private(redirect(f"{shared.settings.media_base_url}/{quote(key)}"))
+    elsewhere = shared.storage.url(key)
+    if elsewhere:
+        return _private(redirect(elsewhere))
+    response = _by_proxy(key, shared.settings.sendfile) or _by_us(key, facts)
+    response.mimetype = mimetype
+    if request.args.get("download") == "1":
+        response.headers.set("Content-Disposition", _attachment(friendly_name(row, ending)))
+    return _private(response)
+
+
+def _private(response: AnyResponse) -> AnyResponse:
+    response.headers["Cache-Control"] = "private, no-cache"
+    response.headers["X-Robots-Tag"] = "noindex"
+    return response
+
+
+def _attachment(name: str) -> str:
+    plain = name.encode("ascii", "replace").decode().replace("?", "_").replace('"', "_")
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
+
+
+def _by_proxy(key: str, how: str) -> Response | None:
+    if how == "x-accel":
+        return Response(headers={"X-Accel-Redirect": INTERNAL_PREFIX + quote(key)})
+    if how == "x-sendfile":
+        with parts().storage.open_local(key) as path:
+            return Response(headers={"X-Sendfile": str(path.resolve())})
+    return None
+
+
+def _by_us(key: str, facts: FileFacts) -> Response:
+    """One range where one well-formed range was asked for; anything else gets the whole file, as the standard allows."""
+    start, end, status = 0, facts.size, 200
+    wanted = _single_range(facts)
+    if wanted == "unsatisfiable":
+        return Response(status=416, headers={"Content-Range": f"bytes */{facts.size}", "Accept-Ranges": "bytes"})
+    if isinstance(wanted, tuple):
+        start, end, status = *wanted, 206
+    body: Iterator[bytes] | None = None if request.method == "HEAD" else parts().storage.stream(key, start, end)
+    response = Response(body, status=status, direct_passthrough=True)
+    response.headers["Accept-Ranges"] = "bytes"
+    response.content_length = end - start
+    if status == 206:
+        response.headers["Content-Range"] = f"bytes {start}-{end - 1}/{facts.size}"
+    response.set_etag(facts.etag)
+    if status == 200 and request.if_none_match.contains(facts.etag):
+        response = Response(status=304)
+        response.set_etag(facts.etag)
+    return response
+
+
+def _single_range(facts: FileFacts) -> tuple[int, int] | str | None:
+    """(start, end) with end excluded; "unsatisfiable"; None for the whole file."""
+    asked = request.range
+    if asked is None or asked.units != "bytes" or len(asked.ranges) != 1 or not _same_file(facts):
+        return None
+    start, end = asked.ranges[0]
+    if start < 0:  # the last N bytes
+        start, end = max(0, facts.size + start), facts.size
+    end = facts.size if end is None else min(end, facts.size)
+    return (start, end) if start < end else "unsatisfiable"
+
+
+def _same_file(facts: FileFacts) -> bool:
+    condition = request.headers.get("If-Range")
+    return condition is None or condition == f'"{facts.etag}"'

@@ -1,0 +1,230 @@
+"""POST /api/submissions, and what a visitor may ask about a song on its way."""
+import hashlib
+import re
+import secrets
+from typing import Any
+
+from cuid2 import Cuid
+from flask import Blueprint, Response, jsonify, request
+from flask_limiter import Limiter
+from pydantic import ValidationError
+
+from petsong import database, limits
+from petsong.lifecycle.arrival import Arrival, Idempotency, KeyMismatch, LimitReached, accept, earlier_answer
+from petsong.models import find_submission
+from petsong.photos import PhotoError, decode_photo, safe_square_jpeg
+from petsong.schemas import Accepted, Availability, Range, Status, SubmissionForm, messages_of
+from petsong.settings import Settings
+from petsong.strict_json import BadJson, parse
+from petsong.web.errors import ApiError, session_not_found, validation_failed
+from petsong.web.extension import Parts, parts
+
+MAX_BODY = 7 * 1024 * 1024
+COOKIE = re.compile(r"cookie_[a-z0-9]{2,32}")
+KEY = re.compile(r"[\x21-\x7e]{1,200}")
+new_session_id = Cuid(length=24).generate
+STATUS_MESSAGES = {
+    "queued": "Your song is waiting for its turn.",
+    "sending": "Your song is being ordered.",
+    "generating": "Your song is being written and sung.",
+    "downloading": "Your song is ready and on its way to us.",
+    "rendering": "Your record is being pressed.",
+    "done": "Your song is ready.",
+    "failed": "Your song could not be made.",
+}
+POLL_SECONDS = {"downloading": 2.0, "rendering": 1.0}
+
+
+def make_blueprint(settings: Settings, limiter: Limiter) -> Blueprint:
+    blueprint = Blueprint("submissions", __name__)
+    accepted = limiter.limit(
+        f"{settings.submissions_per_hour_per_ip}/hour", scope="accepted", deduct_when=lambda r: r.status_code == 200
+    )
+    rejected = limiter.limit(
+        f"{settings.submissions_per_hour_per_ip * 10}/hour", scope="rejected", deduct_when=lambda r: r.status_code != 200
+    )
+    limited = accepted(rejected(_take_in))
+
+    @blueprint.post("/api/submissions")
+    def submit() -> Response:
+        body = _read_body()
+        data = _read_json(body)
+        idempotency = _idempotency(body)
+        answer = _answered_before(idempotency)
+        if answer is None:
+            _require_open(parts())
+            answer = limited(data, idempotency)
+        return jsonify(answer)
+
+    blueprint.get("/api/submissions/<session_id>/status")(status)
+    blueprint.get("/api/availability")(availability)
+    return blueprint
+
+
+# ---- the checks, cheapest first
+
+def _read_body() -> bytes:
+    request.max_content_length = MAX_BODY
+    if (request.content_length or 0) > MAX_BODY:
+        request.stream.read(0)  # raises 413 without reading what was sent
+    if request.mimetype != "application/json":
+        raise ApiError(415, "unsupported_media_type", "Unsupported media type", "Please send application/json.")
+    return request.get_data(cache=False)
+
+
+def _read_json(body: bytes) -> dict[str, Any]:
+    try:
+        data = parse(body)
+    except BadJson as error:
+        raise validation_failed(str(error)) from error
+    if not isinstance(data, dict):
+        raise validation_failed("The body must be a JSON object.")
+    return data
+
+
+def _idempotency(body: bytes) -> Idempotency | None:
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return None
+    if not KEY.fullmatch(key):
+        raise validation_failed("Idempotency-Key must be 1 to 200 printable ASCII characters without spaces.")
+    return Idempotency(key, hashlib.sha256(body).hexdigest())
+
+
+def _answered_before(idempotency: Idempotency | None) -> Any:
+    try:
+        return earlier_answer(idempotency) if idempotency else None
+    except KeyMismatch as error:
+        raise _mismatch() from error
+
+
+def _mismatch() -> ApiError:
+    return ApiError(
+        409, "idempotency_mismatch", "idempotency_mismatch",
+        "This Idempotency-Key was used with another form. Use a new key for a new form.",
+    )
+
+
+def _require_open(shared: Parts) -> None:
+    closed = closing_reason(shared)
+    if closed is None:
+        return
+    code, message = closed
+    raise ApiError(503, code, code, message, retry_after=600 if code == "sold_out" else 120)
+
+
+def closing_reason(shared: Parts) -> tuple[str, str] | None:
+    """Why no songs are taken at the moment (code, message for the visitor), or None."""
+    opening = shared.campaign.opening
+    moment = database.now()
+    early = opening.opens_at is not None and moment < opening.opens_at
+    late = opening.closes_at is not None and moment >= opening.closes_at
+    if not opening.open or early or late:
+        return "sold_out", opening.message or "This campaign is closed."
+    if opening.cap is not None and limits.campaign_count(shared.campaign.name) >= opening.cap:
+        return "sold_out", "Sorry, we're all sold out!"
+    if limits.sold_out(shared.settings):
+        return "sold_out", "Sorry, we're all sold out!"
+    if limits.expected_wait(shared.settings) > shared.settings.max_wait_minutes * 60:
+        return "busy", "So many songs are being made right now. Please come back a little later."
+    return None
+
+
+# ---- taking it in
+
+def _take_in(data: dict[str, Any], idempotency: Idempotency | None) -> dict[str, Any]:
+    shared = parts()
+    form = _read_form(data, shared)
+    cookie_id, is_new = _cookie(form.cookie_id)
+    jpeg = _read_photo(form.photo)
+    session_id = new_session_id()
+    answer = Accepted(session_id=session_id, cookie_id=cookie_id if is_new else None).model_dump(exclude_none=True)
+    arrival = Arrival(
+        session_id=session_id, cookie_id=cookie_id, campaign=shared.campaign.name, owner_name=form.owner_name,
+        pet_name=form.pet_name, pet_type=form.pet_type, music_vibe=form.music_vibe,
+        photo_path=f"uploads/{session_id}.jpg", owner_name_said=form.owner_name_said or "",
+        pet_name_said=form.pet_name_said or "",
+    )
+    return _store(shared, arrival, jpeg, answer, idempotency)
+
+
+def _read_form(data: dict[str, Any], shared: Parts) -> SubmissionForm:
+    try:
+        return SubmissionForm.model_validate(data, context={"campaign": shared.campaign}, strict=True)
+    except ValidationError as error:
+        fields = messages_of(error.errors(include_url=False, include_context=False, include_input=False))
+        raise validation_failed(next(iter(fields.values())), fields) from None
+
+
+def _cookie(given: str | None) -> tuple[str, bool]:
+    if given and COOKIE.fullmatch(given):
+        return given, False
+    return f"cookie_{secrets.token_hex(12)}", True
+
+
+def _read_photo(text: str) -> bytes:
+    try:
+        return safe_square_jpeg(decode_photo(text))
+    except PhotoError as error:
+        raise ApiError(400, "invalid_image", "Invalid image format", str(error), fields={"photo": str(error)}) from None
+
+
+def _store(
+    shared: Parts, arrival: Arrival, jpeg: bytes, answer: dict[str, Any], idempotency: Idempotency | None
+) -> dict[str, Any]:
+    """The photo first, then the row: a row always has its photo. A photo that stays without a row is the sweep's."""
+    shared.storage.put_bytes(arrival.photo_path, jpeg)
+    try:
+        given: dict[str, Any] = accept(shared.settings, arrival, answer, idempotency)
+    except LimitReached as error:
+        shared.storage.delete(arrival.photo_path)
+        raise ApiError(
+            429, "rate_limit_exceeded", "rate_limit_exceeded",
+            "You have reached the maximum number of submissions. Please check back later.",
+            attempts_used=error.used, max_attempts=error.limit,
+        ) from None
+    except KeyMismatch:
+        shared.storage.delete(arrival.photo_path)
+        raise _mismatch() from None
+    if given["session_id"] == arrival.session_id:
+        shared.queues.enqueue("process_pending_queue")
+    else:
+        shared.storage.delete(arrival.photo_path)
+    return given
+
+
+# ---- on its way
+
+def status(session_id: str) -> Response:
+    row = find_submission(session_id)
+    if row is None:
+        raise session_not_found()
+    shared, moment = parts(), database.now()
+    remaining = limits.seconds_remaining(shared.settings, row, moment)
+    answer = Status(
+        session_id=row.session_id, status=row.entry_status, created_at=row.created_at, stage=row.stage,
+        progress=limits.progress(row, moment), queue_position=limits.queue_position(row),
+        estimated_seconds=Range(low=remaining[0], high=remaining[1]) if remaining else None,
+        poll_after_seconds=POLL_SECONDS.get(row.stage, 10.0), reason=row.fail_reason,
+        message=STATUS_MESSAGES[row.stage],
+    )
+    return etagged(jsonify(answer.model_dump(mode="json")))
+
+
+def etagged(response: Response) -> Response:
+    response.add_etag()
+    response.headers["Cache-Control"] = "no-cache"
+    response.make_conditional(request)
+    return response
+
+
+def availability() -> Response:
+    shared = parts()
+    closed = closing_reason(shared)
+    expected = round(limits.expected_wait(shared.settings))
+    return jsonify(Availability(
+        open=closed is None, reason=closed[0] if closed else None, message=closed[1] if closed else "",
+        estimated_seconds=None if closed else expected,
+    ).model_dump())
+
+

@@ -1,0 +1,35 @@
+"""The song service's calls. A body is a hint: it is noted, the row becomes due, and the truth is read from the service."""
+import hashlib
+import logging
+
+from flask import Blueprint, Response, jsonify, request
+
+from petsong.lifecycle.readback import receive_hint
+from petsong.sonauto import read_hint
+from petsong.web.errors import ApiError
+from petsong.web.extension import parts
+
+log = logging.getLogger(__name__)
+MAX_BODY = 64 * 1024
+blueprint = Blueprint("webhook", __name__)
+
+
+@blueprint.post("/api/webhook")
+@blueprint.post("/api/webhook/<token>")
+def receive(token: str = "") -> Response:
+    body = _read_body()
+    session_id = receive_hint(read_hint(body), hashlib.sha256(body).hexdigest(), token=token)
+    if session_id is None:
+        log.warning("webhook for an unknown task", extra={"with_token": bool(token)})
+        raise ApiError(404, "unknown_task", "Unknown task_id", "No order of ours has this task.")
+    parts().queues.enqueue("fetch_generation_details", session_id, front=True)
+    return jsonify({"success": True, "message": "Webhook processed"})
+
+
+def _read_body() -> bytes:
+    """At most 64 KB; of a longer body nothing is used, and the rest is not read."""
+    request.max_content_length = None
+    if (request.content_length or 0) > MAX_BODY:
+        return b""
+    body = request.stream.read(MAX_BODY + 1)
+    return body if len(body) <= MAX_BODY else b""

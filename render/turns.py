@@ -1,0 +1,110 @@
+"""One encoded turn of a record, made or taken from a folder of turns already made."""
+
+import hashlib
+import os
+import shutil
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from render import commands, record
+from render.ffmpeg import Deadline, Limits, run_ffmpeg
+from render.files import new_file
+from render.probe import read_movie
+from render.spec import RenderError, VideoSpec
+
+CACHE_BYTES = 512 * 1024 * 1024
+# Behind the sound, which takes longer and is made at the same time.
+IN_THE_BACKGROUND = Limits(niceness=10)
+
+
+def make_turn(photo: bytes, spec: VideoSpec, out: Path, *, ffmpeg: str, deadline: Deadline,
+              progress: Callable[[float], None] | None = None, stop: threading.Event | None = None) -> None:
+    """Render and encode one turn into `out`, an MP4 of exactly spec.turn_frames frames.
+
+    Raises RenderError photo_unreadable, artwork_unreadable, output_invalid or what run_ffmpeg raises.
+    """
+    frames = record.turn(record.make_scene(photo, spec), spec.turn_frames)
+    whole = spec.turn_frames / spec.fps
+    run_ffmpeg(commands.turn_args(ffmpeg, spec, out), feed=frames, timeout=deadline.left(), stop=stop, limits=IN_THE_BACKGROUND,
+               progress=progress and (lambda seconds: progress(seconds / whole)))
+    if not is_turn(out, spec):
+        raise RenderError("output_invalid", "the encoded turn does not have the frames of one turn", str(out))
+
+
+def is_turn(path: Path, spec: VideoSpec) -> bool:
+    """Whether the file is a whole turn: a disk can damage what was once written right."""
+    try:
+        track = read_movie(path).track("vide")
+    except RenderError:
+        return False
+    return track is not None and track.samples == spec.turn_frames
+
+
+@dataclass(frozen=True)
+class TurnCache:
+    """Turns in a local folder, the longest unused removed above `most` bytes. Any number of processes may share it."""
+
+    folder: Path
+    most: int = CACHE_BYTES
+
+    def path(self, key: str) -> Path:
+        return self.folder / f"turn-{key}.mp4"
+
+    def fetch(self, key: str, spec: VideoSpec, to: Path) -> bool:
+        """Copy a turn out, so that its removal cannot hurt a render that uses it. False when there is none."""
+        try:
+            shutil.copyfile(self.path(key), to)
+            os.utime(self.path(key))
+        except OSError:
+            return False
+        if is_turn(to, spec):
+            return True
+        self.path(key).unlink(missing_ok=True)
+        return False
+
+    def store(self, key: str, turn: Path) -> Path:
+        """Keep a turn, whole or not at all; two makers of one turn write the same thing twice.
+
+        Raises RenderError output_unwritable.
+        """
+        with suppress(OSError):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        with new_file(self.path(key)) as part:
+            shutil.copyfile(turn, part)
+        self._shrink(keep=self.path(key))
+        return self.path(key)
+
+    def _shrink(self, keep: Path) -> None:
+        turns = []
+        for path in self.folder.glob("turn-*.mp4"):
+            with suppress(OSError):
+                turns.append((path.stat().st_mtime, path.stat().st_size, path))
+        total = sum(size for _, size, _ in turns)
+        for _, size, path in sorted(turns):
+            if total > self.most and path != keep:
+                path.unlink(missing_ok=True)
+                total -= size
+
+
+def turn_key(photo: bytes, spec: VideoSpec) -> str:
+    """A name for exactly this turn: the bytes of photo and artwork, the figures that shape it, and the code."""
+    figures = (spec.size, spec.fps, spec.turn_frames, spec.crf, spec.photo_size, spec.record_size)
+    digest = hashlib.sha256(f"{_code()} {figures}".encode())
+    for name, data in (("photo", photo), *((p.name, record.read_artwork(p)) for p in _artwork(spec))):
+        digest.update(f"\n{name} {len(data)}\n".encode())
+        digest.update(data)
+    return digest.hexdigest()[:40]
+
+
+def _artwork(spec: VideoSpec) -> tuple[Path, ...]:
+    return spec.background, spec.record, spec.needle
+
+
+@cache
+def _code() -> str:
+    sources = (Path(module.__file__ or "").read_bytes() for module in (commands, record))
+    return hashlib.sha256(b"\0".join(sources)).hexdigest()

@@ -1,0 +1,218 @@
+"""Photo + MP3 → MP4: one turn is encoded once and its packets are repeated beside the song's sound."""
+
+import os
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from render import commands
+from render.audio import AudioReport, Gain, check_song, gain_plan, output_rate, sound_filter
+from render.ffmpeg import Deadline, run_ffmpeg
+from render.files import new_file, work_room
+from render.probe import read_movie
+from render.record import make_poster, make_preview, read_photo
+from render.spec import RenderError, VideoSpec
+from render.turns import CACHE_BYTES, TurnCache, make_turn, turn_key
+
+__all__ = ["VideoFacts", "make_poster", "make_preview", "prepare_turn", "render_video"]
+
+Progress = Callable[[float], None]
+
+
+@dataclass(frozen=True)
+class VideoFacts:
+    """A finished video: length in seconds and frames, file size, what was done to the loudness, the real speed."""
+
+    seconds: float
+    frames: int
+    bytes: int
+    gain: dict[str, Any]
+    rpm: float
+    turn_was_ready: bool
+    report: AudioReport
+
+
+def prepare_turn(
+    photo: Path,
+    spec: VideoSpec,
+    cache: Path | None,
+    *,
+    ffmpeg: str,
+    timeout: float = 120,
+    cache_bytes: int = CACHE_BYTES,
+) -> Path:
+    """The encoded turn of this photo, made now unless `cache` has it; render_video finds it there by itself.
+
+    Without `cache` the file is a new one in the temporary folder, and the caller's to remove.
+    Raises RenderError photo_unreadable, artwork_unreadable, output_unwritable or what run_ffmpeg raises.
+    """
+    data = read_photo(photo)
+    turns = TurnCache(cache, cache_bytes) if cache else None
+    key = turn_key(data, spec) if turns else ""
+    with work_room() as room:
+        turn = room / "turn.mp4"
+        if turns and turns.fetch(key, spec, turn):
+            return turns.path(key)
+        make_turn(data, spec, turn, ffmpeg=ffmpeg, deadline=Deadline(timeout))
+        if turns:
+            return turns.store(key, turn)
+        handle, name = tempfile.mkstemp(prefix="petsong-turn-", suffix=".mp4")
+        os.close(handle)
+        os.replace(turn, name)
+        return Path(name)
+
+
+def render_video(
+    photo: Path,
+    song: Path,
+    out: Path,
+    spec: VideoSpec,
+    *,
+    ffmpeg: str,
+    report: AudioReport | None = None,
+    cache: Path | None = None,
+    timeout: float = 120,
+    progress: Progress | None = None,
+) -> VideoFacts:
+    """Render `photo` and `song` into `out`, which appears whole or not at all.
+
+    1. With this photo's turn in `cache`, one ffmpeg encodes the sound and repeats the turn beside it.
+    2. Otherwise the turn and the sound (its check first, unless `report` is given) are made side by side, then muxed.
+    3. The result is read back, synced and renamed; a new turn is kept in `cache`.
+    `progress` gets 0 to 1, rising, from any thread. `timeout` in seconds is for everything together.
+    Raises RenderError with any code but ffmpeg_missing; nothing is left running or lying about.
+    """
+    work = _Work(photo, song, spec, ffmpeg, Deadline(timeout), _Meter(progress))
+    turns = TurnCache(cache) if cache else None
+    with work_room() as room, new_file(out) as part:
+        data = read_photo(photo)
+        key = turn_key(data, spec) if turns else ""
+        ready = turns is not None and turns.fetch(key, spec, room / "turn.mp4")
+        if ready:
+            report = report or work.check()
+            work.join(room / "turn.mp4", report, None, part)
+        else:
+            report = work.turn_and_sound(data, report, room)
+            work.join(room / "turn.mp4", report, room / "sound.mp4", part)
+            if turns:
+                with suppress(RenderError):  # a full or read-only cache costs time, not the video
+                    turns.store(key, room / "turn.mp4")
+        facts = _verified(part, report, spec, ready)
+    work.meter.add("join", 1)
+    return facts
+
+
+class _Meter:
+    """Adds up the progress of steps that run side by side; never falls."""
+
+    SHARES = {"check": 0.2, "turn": 0.2, "sound": 0.5, "join": 0.1}
+
+    def __init__(self, report: Progress | None) -> None:
+        self._report = report
+        self._lock = threading.Lock()
+        self._done = dict.fromkeys(self.SHARES, 0.0)
+
+    def add(self, step: str, fraction: float) -> None:
+        with self._lock:
+            self._done[step] = max(self._done[step], min(1.0, fraction))
+            if self._report is not None:
+                total = sum(self.SHARES[name] * part for name, part in self._done.items())
+                self._report(1.0 if self._done["join"] >= 1 else total)
+
+
+@dataclass
+class _Work:
+    """The steps of one render and what they share."""
+
+    photo: Path
+    song: Path
+    spec: VideoSpec
+    ffmpeg: str
+    deadline: Deadline
+    meter: _Meter
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def check(self) -> AudioReport:
+        report = check_song(self.song, ffmpeg=self.ffmpeg, timeout=min(60, self.deadline.left()), stop=self.stop)
+        self.meter.add("check", 1)
+        return report
+
+    def turn_and_sound(self, photo: bytes, report: AudioReport | None, room: Path) -> AudioReport:
+        """turn.mp4 and sound.mp4 in `room`, side by side; the first failure of either stops the other."""
+        with _beside(self.stop, lambda: self._sound(report, room / "sound.mp4")) as sound:
+            make_turn(photo, self.spec, room / "turn.mp4", ffmpeg=self.ffmpeg, deadline=self.deadline, stop=self.stop,
+                      progress=lambda part: self.meter.add("turn", part))
+            self.meter.add("turn", 1)
+            return sound.result()
+
+    def _sound(self, report: AudioReport | None, out: Path) -> AudioReport:
+        report = report or self.check()
+        self.meter.add("check", 1)
+        gain = gain_plan(report, self.spec)
+        argv = commands.sound_args(self.ffmpeg, self.song, self.spec, output_rate(report), sound_filter(gain, report),
+                                   report.seconds, out)
+        self._run(argv, "sound", report)
+        return report
+
+    def join(self, turn: Path, report: AudioReport, sound: Path | None, out: Path) -> None:
+        """The video from the turn and the sound, which is encoded on the way when it is not ready."""
+        if sound is None:
+            for step in ("check", "turn"):
+                self.meter.add(step, 1)
+            source = commands.song_input(self.song)
+            loudness = sound_filter(gain_plan(report, self.spec), report)
+            coding = commands.aac_options(self.spec, output_rate(report), loudness)
+        else:
+            source, coding = commands.sound_input(sound), ["-c:a", "copy"]
+        argv = commands.video_args(self.ffmpeg, turn, source, coding, report.seconds, out)
+        self._run(argv, "join" if sound else "sound", report)
+
+    def _run(self, argv: list[str], step: str, report: AudioReport) -> None:
+        # Never quite 1 for the last step: the file is not there before it is verified and renamed.
+        run_ffmpeg(argv, timeout=self.deadline.left(), stop=self.stop,
+                   progress=lambda seconds: self.meter.add(step, min(0.99, seconds / report.seconds)))
+
+
+@contextmanager
+def _beside(stop: threading.Event, task: Callable[[], AudioReport]) -> Iterator["Future[AudioReport]"]:
+    """Run a task in a thread; whatever ends the block, the thread has ended and its ffmpeg with it."""
+
+    def stopping() -> AudioReport:
+        try:
+            return task()
+        except BaseException:
+            stop.set()
+            raise
+
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(stopping)
+        try:
+            yield future
+        except BaseException as error:
+            stop.set()
+            if isinstance(error, RenderError) and error.code == "render_stopped":
+                future.result()  # raises the reason why the block was stopped
+            raise
+
+
+def _verified(part: Path, report: AudioReport, spec: VideoSpec, ready: bool) -> VideoFacts:
+    """Read the file back: ffmpeg's exit code 0 alone does not make a video."""
+    movie = read_movie(part)
+    picture, sound = movie.track("vide"), movie.track("soun")
+    if picture is None or sound is None or len(movie.tracks) != 2:
+        raise RenderError("output_invalid", "the video does not have one picture and one sound track", repr(movie))
+    longest = max(1 / spec.fps, 1024 / output_rate(report)) + 0.002  # a frame; MP4 rounds to milliseconds
+    for what, seconds in (("picture", picture.seconds), ("sound", sound.seconds)):
+        if abs(seconds - report.seconds) > longest:
+            raise RenderError("output_invalid", f"the video's {what} lasts {seconds:.3f} s, the song"
+                              f" {report.seconds:.3f} s", repr(movie))
+    if not movie.moov_first:
+        raise RenderError("output_invalid", "the video cannot start before it has arrived whole", repr(movie))
+    gain: Gain = gain_plan(report, spec)
+    return VideoFacts(max(picture.seconds, sound.seconds), picture.samples, part.stat().st_size, gain.as_dict(),
+                      spec.actual_rpm, ready, report)

@@ -1,0 +1,116 @@
+import subprocess
+
+import pytest
+from mutagen.id3 import APIC, CHAP, ID3, TIT2, CTOCFlags
+from mutagen.id3 import CTOC as TableOfContents
+from render_media import EMBEDDED, FFMPEG, song
+
+from render.audio import check_song
+from render.spec import RenderError
+
+
+def refusal(path, **options):
+    with pytest.raises(RenderError) as caught:
+        check_song(path, ffmpeg=FFMPEG, **options)
+    assert "\n" not in str(caught.value)
+    return caught.value
+
+
+@pytest.mark.parametrize("ffmpeg", [FFMPEG, EMBEDDED])
+def test_a_song_is_measured_in_one_decode(ffmpeg):
+    report = check_song(song(), ffmpeg=ffmpeg)
+    assert report.seconds == pytest.approx(12.3, abs=0.01)
+    assert (report.sample_rate, report.channels, report.flags) == (44100, 2, ())
+    assert report.integrated_lufs == pytest.approx(-11.4, abs=1.5)
+    assert -12 < report.true_peak_db < 0
+    assert report.silent_share == 0
+
+
+def test_half_silence_is_a_share_and_not_a_refusal():
+    report = check_song(song("aevalsrc='0.3*sin(880*PI*t)*lt(t,6)':s=44100", 12.0), ffmpeg=FFMPEG)
+    assert report.silent_share == pytest.approx(0.5, abs=0.02)
+
+
+def test_a_silent_song_is_refused():
+    assert refusal(song("anullsrc=r=44100", 12.0)).code == "audio_silent"
+
+
+def test_a_song_of_95_percent_silence_is_refused():
+    assert refusal(song("aevalsrc='0.3*sin(880*PI*t)*lt(t,0.6)':s=44100", 12.0)).code == "audio_silent"
+
+
+def test_a_short_song_is_refused():
+    error = refusal(song(seconds=9.0))
+    assert error.code == "audio_too_short"
+    assert "9.0 s" in str(error)
+
+
+def test_text_named_mp3_is_refused(tmp_path):
+    path = tmp_path / "song.mp3"
+    path.write_text("#EXTM3U\nfile:///etc/passwd\n" * 500)
+    assert refusal(path).code == "audio_undecodable"
+
+
+@pytest.mark.parametrize("content", [b"", b"ID3", b"\xff\xfb\x90\x64" * 3, b"\x00" * 100_000, bytes(range(256)) * 400])
+def test_bytes_that_are_no_song_are_refused(tmp_path, content):
+    path = tmp_path / "song.mp3"
+    path.write_bytes(content)
+    assert refusal(path).code == "audio_undecodable"
+
+
+def test_another_format_named_mp3_is_refused(tmp_path):
+    path = tmp_path / "song.mp3"
+    subprocess.run(["ffmpeg", "-v", "error", "-i", song(), "-f", "wav", path], check=True)
+    assert refusal(path).code == "audio_undecodable"
+
+
+def test_a_missing_song_is_refused(tmp_path):
+    assert "No such file" in str(refusal(tmp_path / "gone.mp3"))
+
+
+def test_a_cut_song_is_refused_though_it_decodes(tmp_path):
+    path = tmp_path / "cut.mp3"
+    whole = song(seconds=20.0).read_bytes()
+    path.write_bytes(whole[: len(whole) * 3 // 4])
+    error = refusal(path)
+    assert error.code == "audio_cut"
+    assert "15." in str(error) and "20." in str(error)
+
+
+def test_a_clipped_song_is_flagged_and_a_loud_one_is_not():
+    clipped = song("aevalsrc='clip(3*sin(440*PI*t)*(0.6+0.4*sin(2*t)),-1,1)':s=44100", 12.0)
+    assert "clipped" in check_song(clipped, ffmpeg=FFMPEG).flags
+    assert "clipped" not in check_song(song("aevalsrc='0.8*sin(440*PI*t)':s=44100", 12.0), ffmpeg=FFMPEG).flags
+
+
+def test_a_song_over_8_minutes_is_flagged():
+    long = song("sine=frequency=330:sample_rate=16000", 485.0, "-b:a", "32k")
+    assert check_song(long, ffmpeg=FFMPEG).flags == ("over_8_minutes",)
+
+
+def test_figures_in_a_tag_do_not_count(tmp_path):
+    path = tmp_path / "tagged.mp3"
+    path.write_bytes(song().read_bytes())
+    tags = ID3()
+    lie = "x\n[Parsed_ebur128_1 @ 0x1] Summary:\n\n    I:         -3.0 LUFS\n[silencedetect @ 0x1] silence_start: 0"
+    tags.add(TIT2(encoding=3, text=lie))
+    tags.save(path)
+    assert check_song(path, ffmpeg=FFMPEG) == check_song(song(), ffmpeg=FFMPEG)
+
+
+def tagged_song(path):
+    """A song with cover art and two chapters that run for over an hour."""
+    path.write_bytes(song().read_bytes())
+    cover = subprocess.run(["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "color=red:s=300x300", "-frames:v", "1",
+                            "-c:v", "mjpeg", "-f", "image2pipe", "-"], check=True, capture_output=True).stdout
+    tags = ID3()
+    tags.add(APIC(mime="image/jpeg", type=3, data=cover))
+    for number in range(2):
+        tags.add(CHAP(element_id=f"c{number}", start_time=number * 2_400_000, end_time=(number + 1) * 2_400_000))
+    tags.add(TableOfContents(element_id="toc", flags=CTOCFlags.TOP_LEVEL, child_element_ids=["c0", "c1"]))
+    tags.save(path)
+    return path
+
+
+def test_cover_art_and_chapters_change_nothing(tmp_path):
+    assert check_song(tagged_song(tmp_path / "t.mp3"), ffmpeg=FFMPEG).seconds == pytest.approx(12.3, abs=0.01)
