@@ -58,7 +58,7 @@ def _call(t: Tools, claim: Claim, attempt: Any, order: Any) -> Answer:
     base = t.settings.webhook_base_url
     webhook_url = f"{base}/api/webhook/{attempt.token}" if base else None
     with without_database():
-        answer = t.service.submit(order, webhook_url)
+        answer = t.service.submit(order, webhook_url, send_within=claim.seconds_left())
     level = logging.INFO if answer.meaning == Meaning.ACCEPTED else logging.WARNING
     log.log(level, "order answered", extra={"meaning": answer.meaning, "status": answer.http_status, "attempt": attempt.number})
     recorded(lambda: record_answer(t.settings, claim, attempt, answer))

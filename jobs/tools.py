@@ -44,6 +44,7 @@ def tools() -> Tools:
     """Raises SettingsError, MigrationsPending, RenderError (no ffmpeg), each with the way out."""
     settings = load_settings()
     logs.configure(settings.log_level, settings.log_format)
+    logs.report_errors(settings.sentry_dsn)
     made = database.connect_to(settings.database_url)
     migrate.require_migrated(made)
     return make_tools(settings)

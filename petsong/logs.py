@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
+import sentry_sdk
 from pythonjsonlogger.json import JsonFormatter
 
 _bound: ContextVar[dict[str, Any] | None] = ContextVar("petsong_log_context", default=None)
@@ -42,6 +43,12 @@ def configure(level: str, style: str) -> None:
     root.setLevel(level)
     for chatty in ("urllib3", "PIL", "rq.worker", "rq_scheduler"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))
+
+
+def report_errors(dsn: str) -> None:
+    """Errors to Sentry, or what speaks its language; nothing personal with them."""
+    if dsn:
+        sentry_sdk.init(dsn=dsn, send_default_pii=False, include_local_variables=False, max_request_body_size="never")
 
 
 @contextmanager

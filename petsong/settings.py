@@ -81,6 +81,7 @@ class Settings(BaseModel):
     img_storage: Path = _setting(Path("storage/uploads"), "photos", example="./storage/uploads")
     audio_storage: Path = _setting(Path("storage/audio"), "songs", example="./storage/audio")
     video_storage: Path = _setting(Path("storage/video"), "videos, posters, previews", example="./storage/video")
+    storage_url: str = _setting("", "reserved for buckets; only the local folders above are supported so far", example="")
     turn_cache: Path = _setting(Path("storage/turns"), "prepared record turns, local to each renderer, safe to delete", example="./storage/turns")
     media_base_url: str = _setting("", "a CDN in front of /storage; downloads redirect there", example="https://media.example.com")
     sendfile: str = _setting("off", "let the proxy send files", example="x-accel", pattern="^(off|x-accel|x-sendfile)$")
@@ -111,6 +112,7 @@ class Settings(BaseModel):
     port: int = _setting(8000, "web", example="8000", ge=1, le=65535)
     web_concurrency: int = _setting(2, "gunicorn processes of 8 threads", example="2", ge=1, le=64)
     log_level: str = _setting("INFO", "least level logged", example="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR|CRITICAL)$")
+    sentry_dsn: str = _setting("", "errors are reported there, without names, bodies and variables", example="https://key@errors.example.com/1")
     log_format: str = _setting("json", "json or text", example="json", pattern="^(json|text)$")
 
     @field_validator("external_api_url", "webhook_base_url", "public_base_url", "media_base_url")
@@ -126,6 +128,13 @@ class Settings(BaseModel):
     def _database(cls, value: str) -> str:
         if not value.startswith(("sqlite:///", "postgresql://", "postgres://")):
             raise ValueError("is neither sqlite:///FILE nor postgresql://…")
+        return value
+
+    @field_validator("storage_url")
+    @classmethod
+    def _bucket(cls, value: str) -> str:
+        if value:
+            raise ValueError("buckets are not supported yet; leave it empty and share the folders IMG_, AUDIO_ and VIDEO_STORAGE")
         return value
 
     @field_validator("redis_url")
@@ -151,7 +160,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         environ = {**{k: v for k, v in dotenv_values(".env").items() if v is not None}, **os.environ}
     named = {name: environ[name.upper()] for name in Settings.model_fields if environ.get(name.upper(), "") != ""}
     try:
-        campaign = load_campaign(named.get("campaign", Settings.model_fields["campaign"].default))
+        campaign = load_campaign(named.get("campaign", Settings.model_fields["campaign"].default), check_files=True)
         limits = {key.lower(): value for key, value in campaign.limits.items()}
         return Settings.model_validate({**limits, **named})
     except CampaignError as error:

@@ -65,20 +65,21 @@ class Site:
             Submission.insert(**{**values, **changes}).execute()
         return session_id
 
+    def add_rendition(self, session_id: str, kind: str, picture: bytes = b"") -> None:
+        path = f"video/{session_id}-{kind}.jpg"
+        self.app.extensions["petsong"].storage.put_bytes(path, picture)
+        with database.connection():
+            Rendition.insert(submission=session_id, kind=kind, path=path, made_at=database.now()).execute()
+
     def change(self, session_id: str, **changes: Any) -> None:
         with database.connection():
             Submission.update(**changes).where(Submission.session_id == session_id).execute()
 
     def finish(self, session_id: str, video: Path, picture: Path) -> None:
         """What the last job would have done: files, renditions, the stage."""
-        storage = self.app.extensions["petsong"].storage
-        storage.put_bytes(f"video/{session_id}.mp4", video.read_bytes())
-        with database.connection():
-            for kind in ("poster", "preview"):
-                storage.put_bytes(f"video/{session_id}-{kind}.jpg", picture.read_bytes())
-                Rendition.insert(
-                    submission=session_id, kind=kind, path=f"video/{session_id}-{kind}.jpg", made_at=database.now()
-                ).execute()
+        self.app.extensions["petsong"].storage.put_bytes(f"video/{session_id}.mp4", video.read_bytes())
+        for kind in ("poster", "preview"):
+            self.add_rendition(session_id, kind, picture.read_bytes())
         self.change(
             session_id, stage="done", entry_status="success", lyrics=LYRICS, audio_seconds=2.0,
             generated_video_path=f"video/{session_id}.mp4",

@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 from visitors import add_photo, fill_in, picture, send, sent_photo
 
 pytest_plugins = "browser_fixtures"
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 FORMAT = "Please upload JPG or PNG image under 5MB"
 

@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from visitors import DESKTOP, PHONE, Visitor, fill_in, send, stored, until
 
 pytest_plugins = "browser_fixtures"
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
 @pytest.mark.parametrize("viewport", [PHONE, DESKTOP], ids=["phone", "desktop"])

@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 from visitors import Visitor, until
 
 pytest_plugins = "browser_fixtures"
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
 def test_the_link_is_copied(make_visitor: Callable[..., Visitor], site: Site, video: Path, poster: Path) -> None:

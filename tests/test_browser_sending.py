@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 from visitors import fill_in, lose_the_first_answer, remember, send, stored, values
 
 pytest_plugins = "browser_fixtures"
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 SOLD_OUT = "Sorry, we're all sold out!"
 FORMAT = "Please upload JPG or PNG image under 5MB"

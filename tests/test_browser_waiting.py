@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from petsong import database
 
 pytest_plugins = "browser_fixtures"
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
 class Polls:

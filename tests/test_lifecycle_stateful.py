@@ -5,12 +5,12 @@ import itertools
 from dataclasses import dataclass, field
 from typing import Any
 
+import kit
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule, run_state_machine_as_test
 
-import kit
 from petsong.lifecycle.claims import Claim, ClaimLost, advance, fail, release, take
 from petsong.lifecycle.operator import ImpossibleMove, retry
 from petsong.lifecycle.readback import finish_readback, open_questions, receive_hint, record_news, take_for_readback
@@ -243,7 +243,7 @@ class Lifecycle(RuleBasedStateMachine):
             if not Submission.select().where(Submission.stage.not_in(ENDS)).exists():
                 return
             self._an_ordinary_minute()
-        left = [(r.session_id, r.stage, r.__data__, [a.__data__ for a in kit.attempts(r.session_id)], [(e.from_stage, e.to_stage, e.reason) for e in r.events][-6:]) for r in Submission.select().where(Submission.stage.not_in(ENDS))]
+        left = [(r.session_id, r.stage) for r in Submission.select().where(Submission.stage.not_in(ENDS))]
         raise AssertionError(f"no end for {left}")
 
     def _an_ordinary_minute(self) -> None:
@@ -268,14 +268,15 @@ class Lifecycle(RuleBasedStateMachine):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind, examples", [("sqlite", int(__import__("os").environ.get("N", "60"))), ("postgresql", 40)])
+@pytest.mark.parametrize("kind, examples", [("sqlite", 60), ("postgresql", 40)])
 def test_every_row_ends_once_whatever_happens(kind: str, examples: int, make_database: Any) -> None:
     kit.open_database(make_database(kind))
     Breaker.delete().execute()
     run_state_machine_as_test(
         Lifecycle,
         settings=settings(
-            max_examples=examples, stateful_step_count=40, deadline=None, print_blob=True, phases=[Phase.explicit, Phase.generate],
+            max_examples=examples, stateful_step_count=40, deadline=None, print_blob=True,
+            phases=[Phase.explicit, Phase.generate],  # to shrink one takes minutes; add Phase.shrink when one is found
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
         ),
     )

@@ -2,7 +2,7 @@ import os
 import threading
 
 import pytest
-from render_media import FFMPEG, photo, small_spec
+from render_media import FFMPEG, photo, small_spec, song
 
 from render import turns, video
 from render.spec import RenderError
@@ -81,7 +81,6 @@ def test_many_makers_of_one_turn_do_no_harm(tmp_path):
 
 
 def test_a_cache_that_cannot_be_written_costs_no_video(tmp_path):
-    from render_media import song
     (tmp_path / "cache").write_text("a file, not a folder")
     pet = photo(tmp_path / "p.png")
     facts = video.render_video(pet, song(), tmp_path / "o.mp4", small_spec(), ffmpeg=FFMPEG, cache=tmp_path / "cache")

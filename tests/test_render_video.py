@@ -1,12 +1,13 @@
 import json
 import os
+from pathlib import Path
 
 import pytest
 from PIL import ImageStat
 from render_media import EMBEDDED, FFMPEG, frames, photo, run, small_spec, song, unlike
 from test_render_audio import tagged_song
 
-from render.audio import check_song
+from render.audio import AudioReport, check_song
 from render.probe import read_movie
 from render.spec import RenderError
 from render.video import prepare_turn, render_video
@@ -122,7 +123,6 @@ def test_names_of_files_mean_nothing(tmp_path, monkeypatch, name):
     pet = photo(tmp_path / "pet.png").rename(name.replace(".mp4", ".png"))
     music = tmp_path / name.replace(".mp4", ".mp3")
     music.write_bytes(song().read_bytes())
-    from pathlib import Path
     render_video(Path(pet.name), Path(music.name), Path(name), small_spec(), ffmpeg=FFMPEG)
     assert sorted(os.listdir(tmp_path)) == sorted([pet.name, music.name, name])
     assert read_movie(tmp_path / name).track("vide")
@@ -150,7 +150,6 @@ def test_progress_rises_to_one(tmp_path):
 @pytest.mark.parametrize(("figures", "code"), [({"seconds": 11.0}, None), ({"seconds": 14.0}, "output_invalid")])
 def test_a_video_that_does_not_match_the_report_is_not_published(tmp_path, figures, code):
     wrong = check_song(song(), ffmpeg=FFMPEG).as_dict() | figures
-    from render.audio import AudioReport
     report = AudioReport.from_dict(wrong)
     if code is None:
         assert make(tmp_path, report=report)[1].seconds == pytest.approx(11.0, abs=0.1)

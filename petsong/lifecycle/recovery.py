@@ -23,10 +23,12 @@ from petsong.lifecycle.claims import (
 )
 from petsong.lifecycle.sending import (
     due_in_sending,
+    has_a_verdict,
     has_uncalled_attempt,
     may_still_bring_a_song,
     runs_with_hint,
     unknown_orders_are_one,
+    verdict_of,
 )
 from petsong.lifecycle.stages import MAX_TRIES, Stage
 from petsong.models import Attempt, Submission, Tick
@@ -174,9 +176,9 @@ def _overdue(settings: Settings, moment: datetime) -> Iterator[tuple[str, Stage,
     for row in _ids(orderless):  # no known path leads there; but no stage is without an exit
         yield row, Stage.GENERATING, "no_answer"
     hopeless = (Submission.stage == Stage.SENDING) & lease_is_free(moment) & _has_attempts()
-    for row in _ids(hopeless & ((Submission.life_since < too_old) | ~unknown_orders_are_one() | _refused_for_good())):
+    for row in _ids(hopeless & ((Submission.life_since < too_old) | ~unknown_orders_are_one() | has_a_verdict())):
         if not may_still_bring_a_song(settings, row):
-            yield row, Stage.SENDING, "no_answer"
+            yield row, Stage.SENDING, verdict_of(Submission.get_by_id(row))
 
 
 def _ids(where: Any) -> list[str]:
@@ -187,13 +189,6 @@ def _ids(where: Any) -> list[str]:
 def _has_attempts() -> Any:
     opened = Attempt.select(Attempt.id).where(Attempt.submission == Submission.session_id, Attempt.ended_at.is_null())
     return fn.EXISTS(opened)
-
-
-def _refused_for_good() -> Any:
-    refused = Attempt.select(Attempt.id).where(
-        Attempt.submission == Submission.session_id, Attempt.ended_as == "permanent"
-    )
-    return fn.EXISTS(refused)
 
 
 def _requeue_orderless(moment: datetime) -> None:

@@ -69,13 +69,18 @@ def claim_rows(settings: Settings, affordable: int | None = None) -> list[str]:
 
 
 def due_for_sending(settings: Settings, moment: datetime) -> Any:
-    """Queued rows, and rows whose only call is unknown for long enough, oldest first."""
+    """Queued rows, and rows whose only call is unknown for long enough, oldest first.
+
+    While sending pauses the next probe is whose last try is longest ago: rows that the service can't bear, and be they the
+    oldest, come back behind those that were never tried.
+    """
+    first = Submission.stage_since if breaker.is_tripped() else Submission.created_at
     due = Submission.next_check_at.is_null() | (Submission.next_check_at <= moment)
     queued = (Submission.stage == Stage.QUEUED) & due
     repeatable = (Submission.stage == Stage.SENDING) & due & lease_is_free(moment) & _may_order_again(settings, moment)
     return (
         Submission.select(Submission.session_id, Submission.stage)
-        .where(queued | repeatable).order_by(Submission.created_at, Submission.session_id)
+        .where(queued | repeatable).order_by(first, Submission.session_id)
     )
 
 
@@ -88,8 +93,27 @@ def _may_order_again(settings: Settings, moment: datetime) -> Any:
     hinted = unknown & Attempt.task_hint.is_null(False)
     accepted = mine & Attempt.task_id.is_null(False) & Attempt.ended_at.is_null()
     blocked = recent | uncalled | hinted | accepted
-    refused_for_good = mine & (Attempt.ended_as == "permanent")
-    return unknown_orders_are_one() & ~fn.EXISTS(Attempt.select(Attempt.id).where(blocked | refused_for_good))
+    return unknown_orders_are_one() & ~fn.EXISTS(Attempt.select(Attempt.id).where(blocked)) & ~has_a_verdict()
+
+
+VERDICTS = {"permanent": "order_refused", "failure": "service_failed", "timeout": "timeout"}
+
+
+def has_a_verdict() -> Any:
+    """In the present life of the row the service said no to one of its orders; free refusals are no verdict."""
+    verdicts = Attempt.select(Attempt.id).where(
+        Attempt.submission == Submission.session_id, Attempt.number > Submission.former_attempts,
+        Attempt.ended_as.in_(list(VERDICTS)),
+    )
+    return fn.EXISTS(verdicts)
+
+
+def verdict_of(row: Any) -> str:
+    """The reason to fail a row with whose last unknown order is too old."""
+    ended = Attempt.select(Attempt.ended_as).where(
+        Attempt.submission == row.session_id, Attempt.number > row.former_attempts, Attempt.ended_as.in_(list(VERDICTS))
+    ).order_by(Attempt.number.desc()).first()
+    return VERDICTS[ended.ended_as] if ended else "no_answer"
 
 
 def unknown_orders_are_one() -> Any:

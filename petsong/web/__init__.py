@@ -35,6 +35,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     """Raises SettingsError and MigrationsPending, each with the way out in its message."""
     settings = settings or load_settings()
     logs.configure(settings.log_level, settings.log_format)
+    logs.report_errors(settings.sentry_dsn)
     made = database.connect_to(settings.database_url, pooled=True)
     migrate.require_migrated(made)
     app = Flask("petsong")

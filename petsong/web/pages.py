@@ -26,19 +26,20 @@ ICONS = {
     "Chill": "waves", "Energetic": "bolt", "Romantic": "heart", "Party": "party", "Relaxing": "leaf",
 }
 TOOK_TOO_LONG = ("timeout", "queue_timeout", "no_answer", "download_unreachable")
+FIELD = re.compile(r"\{(\w+)\}")
 SECTION = re.compile(r"\s*\[([^\[\]\n]{1,60})\]\s*(.*)")
 
 
 @dataclass(frozen=True)
 class Preview:
-    """What a link looks like elsewhere; addresses are absolute, the image is 1200x630 or absent ("")."""
+    """What a link looks like elsewhere; addresses are absolute, the image is 1200x630."""
 
     url: str
     title: str
     description: str
+    image: str
+    image_alt: str
     type: str = "website"
-    image: str = ""
-    image_alt: str = ""
 
 
 @dataclass(frozen=True)
@@ -131,14 +132,14 @@ def privacy() -> Response:
 # ---- the song's page
 
 def _song_page(row: Any) -> Response:
-    words = _words()
+    words, kinds = _words(), {rendition.kind for rendition in row.renditions}
     names = {"pet_name": row.pet_name, "owner_name": row.owner_name}
     address = _site() + url_for(".result", session_id=row.session_id)
     title = _fill(words["result_title"], names)
     share_text = _fill(words["share_text"], names)
     preview = Preview(
         url=address, title=title, description=_fill(words["result_description"], names), type="video.other",
-        image=f"{_site()}/storage/preview/{row.session_id}.jpg", image_alt=title,
+        image=_preview_image(row.session_id if "preview" in kinds else None), image_alt=title,
     )
     video_path = f"/storage/video/{row.session_id}.mp4"
     data = {
@@ -150,7 +151,7 @@ def _song_page(row: Any) -> Response:
     return _page(
         "result.html", data=data, preview=preview, page_url=address, video_path=video_path,
         heading=_heading(words["result_title"], names),
-        poster_path=f"/storage/poster/{row.session_id}.jpg",
+        poster_path=f"/storage/poster/{row.session_id}.jpg" if "poster" in kinds else "",
         captions_path=f"/storage/captions/{row.session_id}.vtt" if row.word_timing else "",
         verses=split_lyrics(row.lyrics), share_links=_share_links(address, share_text),
         available_until=row.created_at + timedelta(days=parts().settings.file_retention_days),
@@ -220,8 +221,14 @@ def _site() -> str:
 
 def _campaign_preview(address: str | None = None) -> Preview:
     campaign = _campaign()
-    image = _site() + static_url("img/share.jpg")
-    return Preview(address or f"{_site()}/", campaign.title, campaign.description, image=image, image_alt=campaign.title)
+    return Preview(
+        address or f"{_site()}/", campaign.title, campaign.description, image=_preview_image(None), image_alt=campaign.title
+    )
+
+
+def _preview_image(session_id: str | None) -> str:
+    """Of this song, else the site's own."""
+    return _site() + (f"/storage/preview/{session_id}.jpg" if session_id else static_url("img/share.jpg"))
 
 
 def _page(template: str, status: int = 200, **values: Any) -> Response:
@@ -251,10 +258,8 @@ def _private(response: AnyResponse) -> AnyResponse:
 
 
 def _fill(template: str, names: dict[str, str]) -> str:
-    """Plain replacing: a campaign's text must not reach Python's format language."""
-    for name, value in names.items():
-        template = template.replace("{" + name + "}", value)
-    return template
+    """One pass of plain replacing: neither a campaign's text nor a name reaches Python's format language."""
+    return FIELD.sub(lambda field: names.get(field[1], field[0]), template)
 
 
 def _heading(template: str, names: dict[str, str]) -> Markup:

@@ -1,0 +1,371 @@
+"""A whole campaign on this machine for the test_pipeline_ files; pipeline_fixtures.py hands it to them.
+
+World: a database of either kind, a Redis of its own, the site for webhooks, the song service's stand-in; times are scaled
+down. Jobs run in the test itself (`drive`) or in real pools (`pool`). Run as a program this file is such a pool, whose
+jobs can be stopped dead at a named point: a test then kills the process right there, or lets it go on much later.
+"""
+
+import os
+import secrets
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import kit
+import redis
+import requests
+from render_media import photo
+from rq import SimpleWorker
+from rq.registry import FailedJobRegistry
+from rq.serializers import JSONSerializer
+
+import jobs.tools
+import jobs.worker
+from jobs.upkeep import sweep_if_late
+from petsong import database
+from petsong.lifecycle.stages import ENDS
+from petsong.models import Attempt, Event, Submission
+from petsong.settings import Settings
+from scripts.processes import end, session_pids, spawn
+from scripts.sandbox.server import SandboxServer
+from scripts.servers import RedisServer, free_port
+
+ROOT = Path(__file__).resolve().parent.parent
+QUEUES = ("periodic", "dispatch", "sonauto", "downloads", "renders")
+FAST: dict[str, Any] = {
+    "poll_interval": 0.4, "sweep_interval": 0.4, "queue_processor_interval": 1, "credits_check_interval": 5,
+    "timeout_check_interval": 0.5, "unknown_after_minutes": 0.05, "song_max_minutes": 0.5, "webhook_timeout_minutes": 0.3,
+    "retry_backoff": (0.2, 0.4, 0.6), "api_request_timeout_seconds": 3, "form_submit_retry": 1000,
+    "workers": {"dispatch": 1, "sonauto": 2, "downloads": 1, "renders": 1, "periodic": 1},
+    "video_resolution": 120, "video_fps": 5, "vinyl_rpm": 60, "log_format": "text",
+}
+# Constants of the product that are no settings, scaled down likewise.
+TUNED: dict[str, float] = {
+    "jobs.dispatch.LEASE_SECONDS": 6, "jobs.collect.READBACK_LEASE_SECONDS": 4, "jobs.collect.DOWNLOAD_LEASE_SECONDS": 4,
+    "jobs.produce.LEASE_SECONDS": 4, "jobs.collect.UNREACHABLE_SECONDS": 0.5, "jobs.worker.HEARTBEAT_SECONDS": 0.5,
+}
+# Where a pool's job can be stopped: (module, attribute, before or after it).
+POINTS = {
+    "order_claimed": ("jobs.dispatch", "begin_call", "before"),
+    "order_marked": ("jobs.dispatch", "begin_call", "after"),
+    "order_answered": ("jobs.dispatch", "record_answer", "before"),
+    "order_recorded": ("jobs.dispatch", "record_answer", "after"),
+    "song_fetched": ("jobs.collect", "download_song", "after"),
+    "song_stored": ("jobs.collect", "advance", "before"),
+    "render_begins": ("jobs.produce", "render_video", "before"),
+    "render_made": ("jobs.produce", "render_video", "after"),
+    "video_stored": ("jobs.produce", "advance", "before"),
+}
+
+
+class World:
+    """`settings` and `tools` are those of the running test; `submit` makes a row as the form would."""
+
+    def __init__(self, folder: Path, url: str, sandbox: SandboxServer) -> None:
+        self.folder, self.sandbox, self.client = folder, sandbox, sandbox.client
+        self.database_url = url
+        self.redis_server = RedisServer()
+        self.port = free_port()
+        self.stops = folder / "stops"
+        self.stops.mkdir(parents=True)
+        self._picture = photo(folder / "photo.jpg")
+        self._site: Any = None
+        self.redis_server.start()
+        self.redis = redis.Redis.from_url(self.redis_server.url)
+        kit.open_database(url)
+        self.use()
+
+    # ---- before and after a test
+
+    def use(self, **changes: Any) -> None:
+        """Settings from now on, for this process and for pools that start later."""
+        room = self.folder / "storage"
+        values = {
+            "external_api_url": f"{self.sandbox.url}/v1", "sonauto_api_key": self.sandbox.key, "song_hosts": (self.sandbox.url,),
+            "webhook_base_url": f"http://127.0.0.1:{self.port}", "img_storage": room / "uploads", "audio_storage": room / "audio",
+            "video_storage": room / "video", "turn_cache": room / "turns", **FAST, **changes,
+        }
+        self.settings = kit.make_settings(self.database_url, self.redis_server.url, **values)
+        if database.db.obj is not None and not database.db.is_closed():
+            database.db.close()
+        jobs.tools.tools.cache_clear()
+        with mock.patch("jobs.tools.load_settings", lambda: self.settings), mock.patch("jobs.tools.logs"):
+            self.tools = jobs.tools.tools()
+        database.open_connection()
+
+    def reset(self) -> None:
+        self.use()
+        self.client.reset()
+        self.redis.flushall()
+        kit.empty_tables()
+        for name in ("uploads", "audio", "video"):
+            for file in (self.folder / "storage" / name).glob("*"):
+                file.unlink()
+        for file in self.stops.glob("*"):
+            file.unlink()
+
+    def close(self) -> None:
+        if not database.db.is_closed():
+            database.db.close()
+        if self._site is not None:
+            end(self._site, grace=3)
+        self.redis.close()
+        self.redis_server.close()
+
+    def environment(self) -> dict[str, str]:
+        names = {name.upper() for name in Settings.model_fields}
+        ours = {name.upper(): _text(value) for name, value in self.settings if value is not None}
+        kept = {name: value for name, value in os.environ.items() if name not in names}
+        return {**kept, **ours, "PYTHONPATH": str(ROOT), "PETSONG_TEST_STOPS": str(self.stops)}
+
+    def open_site(self) -> None:
+        """The web app for webhooks, once per run; a test needs no more of it than its address."""
+        if self._site is not None:
+            return
+        argv = [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{self.port}", "--worker-class", "gthread"]
+        argv += ["--threads", "4", "--no-control-socket", "wsgi:app"]
+        with (self.folder / "site.log").open("wb") as log:
+            self._site = spawn(argv, log, env=self.environment(), cwd=ROOT)
+        wait_until(self._site_answers, 20, "the site")
+
+    def _site_answers(self) -> bool:
+        try:
+            return requests.get(f"http://127.0.0.1:{self.port}/api/health/live", timeout=2).ok
+        except requests.ConnectionError:
+            return False
+
+    # ---- visitors
+
+    def submit(self, pet_name: str = "Bello", **values: Any) -> str:
+        session_id = f"row{secrets.token_hex(6)}"
+        self.tools.storage.put_bytes(f"uploads/{session_id}.jpg", self._picture.read_bytes())
+        kit.submit(self.settings, session_id, pet_name=pet_name, **values)
+        self.tools.queues.enqueue("process_pending_queue")
+        return session_id
+
+    # ---- work
+
+    def work_off(self) -> None:
+        """Every message that waits, in this process."""
+        queues = [self.tools.queues.queue(name) for name in QUEUES]
+        Burst(queues, connection=self.redis, serializer=JSONSerializer).work(burst=True, logging_level="ERROR")
+
+    def drive(self, until: Callable[[], bool] | None = None, seconds: float = 30) -> None:
+        """Sweep and work until every row has ended, or as told. No job may have crashed."""
+        finished, ends = until or self.all_ended, time.monotonic() + seconds
+        while True:
+            sweep_if_late(self.tools)
+            self.work_off()
+            if finished():
+                break
+            assert time.monotonic() < ends, f"not there after {seconds} s: {self.story()}"
+            time.sleep(0.02)
+        assert self.crashed_jobs() == []
+
+    @contextmanager
+    def pool(self, *queues: str, tuned: dict[str, float] | None = None, **settings: Any) -> Iterator["Pool"]:
+        if settings:
+            self.use(**settings)
+        running = Pool(self, queues, {**TUNED, **(tuned or {})})
+        try:
+            yield running
+        finally:
+            running.end()
+
+    def stop_at(self, point: str) -> None:
+        """The next job of a pool that comes to this point stops there, once."""
+        assert point in POINTS
+        (self.stops / point).touch()
+
+    def stopped(self, point: str, seconds: float = 20) -> int:
+        """Pid of the process that stands at this point."""
+        wait_until(lambda: bool(list(self.stops.glob(f"{point}.*"))), seconds, f"a job at {point}; {self.story()}")
+        [file] = self.stops.glob(f"{point}.*")
+        file.unlink()
+        pid = int(file.suffix[1:])
+        wait_until(lambda: process_state(pid) == "T", 5, f"{pid} to stop")
+        return pid
+
+    # ---- what came of it
+
+    def all_ended(self) -> bool:
+        return not Submission.select().where(Submission.stage.not_in(list(ENDS))).exists()
+
+    def wait_for_ends(self, seconds: float = 60) -> None:
+        wait_until(self.all_ended, seconds, lambda: f"every row to end: {self.story()}")
+
+    def orders(self, session_id: str) -> list[dict[str, Any]]:
+        """The service's accepted orders that carry a token of this row."""
+        tokens = {attempt.token for attempt in kit.attempts(session_id)}
+        return [order for order in self.client.orders() if token_of(order) in tokens]
+
+    def assert_paid_once(self) -> None:
+        """No attempt was ordered twice, and a row's second order is a flagged attempt's."""
+        ordered = Counter(token_of(order) for order in self.client.orders())
+        assert set(ordered.values()) <= {1}, "an attempt was sent twice"
+        attempts = list(Attempt.select())
+        known = {attempt.token for attempt in attempts}
+        assert set(ordered) <= known
+        for row in Submission.select():
+            mine = [attempt for attempt in attempts if attempt.session_id == row.session_id]
+            paid = sum(ordered[attempt.token] for attempt in mine)
+            flagged = sum(attempt.flagged for attempt in mine)
+            assert paid <= 1 + flagged, f"{paid} orders, {flagged} flagged: {self.story()}"
+
+    def crashed_jobs(self) -> list[str]:
+        registries = [FailedJobRegistry(queue=self.tools.queues.queue(name)) for name in QUEUES]
+        return [job_id for registry in registries for job_id in registry.get_job_ids()]
+
+    def story(self) -> str:
+        lines = []
+        for row in Submission.select().where(Submission.stage != "done").order_by(Submission.created_at).limit(8):
+            steps = " ".join(f"{e.from_stage}>{e.to_stage}:{e.reason}" for e in row.events.order_by(Event.id))
+            tried = [(a.outcome, a.ended_as, a.flagged) for a in kit.attempts(row.session_id)]
+            lines.append(f"{row.pet_name} is {row.stage} {row.fail_reason or ''} tries={row.tries} {tried}: {steps}")
+        return "\n".join(lines)
+
+
+class Burst(SimpleWorker):  # type: ignore[misc]
+    def _install_signal_handlers(self) -> None:
+        """The test run's own stay."""
+
+
+class Pool:
+    """A real `jobs.worker`: a parent, a worker process a queue, a forked process a job."""
+
+    def __init__(self, world: World, queues: tuple[str, ...], tuned: dict[str, float]) -> None:
+        self.log = world.folder / f"pool-{secrets.token_hex(4)}.log"
+        environment = world.environment() | {"PETSONG_TEST_TUNED": ",".join(f"{k}={v}" for k, v in tuned.items())}
+        with self.log.open("wb") as out:
+            argv = [sys.executable, str(Path(__file__)), *queues]
+            self.process = spawn(argv, out, env=environment, cwd=world.folder)
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def workers(self) -> list[int]:
+        return children(self.pid)
+
+    def family(self) -> list[int]:
+        return session_pids(self.pid)
+
+    def said(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def kill(self) -> None:
+        """Parent, workers and jobs, all at once."""
+        end(self.process, grace=0, first=signal.SIGKILL)
+
+    def end(self) -> None:
+        for pid in self.family():
+            if process_state(pid) == "T":
+                os.kill(pid, signal.SIGKILL)
+        end(self.process, grace=5)
+
+
+# ---- processes and waiting
+
+def _text(value: Any) -> str:
+    if isinstance(value, dict):
+        return ",".join(f"{name}:{number}" for name, number in value.items())
+    return ",".join(str(part) for part in value) if isinstance(value, tuple) else str(value)
+
+
+def token_of(order: dict[str, Any]) -> str:
+    return str(order["webhook_url"]).rpartition("/")[2]
+
+
+def wait_until(check: Callable[[], Any], seconds: float, what: str | Callable[[], str]) -> None:
+    deadline = time.monotonic() + seconds
+    while not check():
+        assert time.monotonic() < deadline, f"waited {seconds} s for {what() if callable(what) else what}"
+        time.sleep(0.03)
+
+
+def _stat(pid: int) -> list[str]:
+    """State, parent, …: the fields of /proc/PID/stat behind the name; nothing where there is no such process."""
+    try:
+        return Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return ["", "0"]
+
+
+def process_state(pid: int) -> str:
+    """One letter as ps shows it; empty when it is gone."""
+    return _stat(pid)[0]
+
+
+def parent(pid: int) -> int:
+    return int(_stat(pid)[1])
+
+
+def children(pid: int) -> list[int]:
+    pids = [int(entry.name) for entry in os.scandir("/proc") if entry.name.isdigit()]
+    return [child for child in pids if parent(child) == pid and process_state(child) not in ("", "Z", "X")]
+
+
+def kill_job(pid: int) -> None:
+    """The job's own process only: its worker lives, and notices."""
+    os.kill(pid, signal.SIGKILL)
+
+
+def kill_job_and_worker(pid: int) -> None:
+    """Nobody is left to notice."""
+    os.kill(parent(pid), signal.SIGKILL)
+    os.kill(pid, signal.SIGKILL)
+
+
+# ---- the pool as a program
+
+def _set(dotted: str, value: Any) -> None:
+    module, _, name = dotted.rpartition(".")
+    assert hasattr(import_module(module), name), dotted
+    setattr(import_module(module), name, value)
+
+
+def _with_stops(module: str, name: str, points: dict[str, str], folder: Path) -> None:
+    real = getattr(import_module(module), name)
+
+    @wraps(real)
+    def watched(*args: Any, **options: Any) -> Any:
+        _perhaps_stop(points.get("before"), folder)
+        result = real(*args, **options)
+        _perhaps_stop(points.get("after"), folder)
+        return result
+
+    _set(f"{module}.{name}", watched)
+
+
+def _perhaps_stop(point: str | None, folder: Path) -> None:
+    if point is None:
+        return
+    try:
+        (folder / point).rename(folder / f"{point}.{os.getpid()}")  # of several that come here one is stopped
+    except FileNotFoundError:
+        return
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def main() -> int:
+    for pair in os.environ["PETSONG_TEST_TUNED"].split(","):
+        dotted, _, value = pair.partition("=")
+        _set(dotted, float(value))
+    places: dict[tuple[str, str], dict[str, str]] = {}
+    for point, (module, name, side) in POINTS.items():
+        places.setdefault((module, name), {})[side] = point
+    for (module, name), sides in places.items():
+        _with_stops(module, name, sides, Path(os.environ["PETSONG_TEST_STOPS"]))
+    return jobs.worker.main(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
