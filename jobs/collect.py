@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.tools import Tools, tools
-from jobs.wrapper import held, job, message_id, recorded, without_database
+from jobs.wrapper import held, holder, job, recorded, without_database
 from petsong import database
 from petsong.database import db
 from petsong.downloads import DownloadError, download_song
@@ -42,7 +42,7 @@ def fetch_generation_details(session_id: str) -> None:
         return
     claim = None
     if row.stage in (Stage.SENDING, Stage.GENERATING):
-        claim = take_for_readback(session_id, READBACK_LEASE_SECONDS, message_id())
+        claim = take_for_readback(session_id, READBACK_LEASE_SECONDS, holder())
         if claim is None:
             return  # not due, or its sender is still at it and will see the hint
     _read_back(t, session_id, claim)
@@ -56,7 +56,8 @@ def _read_back(t: Tools, session_id: str, claim: Claim | None) -> None:
         asked_at = question.asked_at
         news = recorded(lambda q=question, a=answer, c=claim: record_news(t.settings, c, q, a))  # type: ignore[misc]
         if news is not None:
-            moved, claim = news, None
+            moved = news
+            break  # the claim ended with the move; the row's other orders are asked about when it is due again
     again = False
     if moved is None:
         again = finish_readback(t.settings, claim, session_id, asked_at)
@@ -68,7 +69,7 @@ def _next(t: Tools, session_id: str, moved: Stage | None, again: bool) -> None:
         t.queues.enqueue("download_audio", session_id)
     if moved == Stage.FAILED:
         log.error("submission failed", extra={"session_id": session_id})
-    if again:
+    if again or moved == Stage.SENDING:
         t.queues.enqueue("fetch_generation_details", session_id)
     t.queues.enqueue("process_pending_queue")  # a slot may be free
 

@@ -2,9 +2,8 @@
 from dataclasses import dataclass
 from functools import lru_cache
 
-from petsong.campaigns.loader import Campaign, load_campaign
-
 from petsong import database, logs, migrate
+from petsong.campaigns.loader import Campaign, load_campaign
 from petsong.queues import Queues, patient_client
 from petsong.settings import Settings, load_settings
 from petsong.sonauto import SongService

@@ -12,7 +12,14 @@ from jobs.wrapper import job, without_database
 from petsong import database, retention
 from petsong.lifecycle.claims import later
 from petsong.lifecycle.readback import overdue_news
-from petsong.lifecycle.recovery import apply_limits, begin_tick, due_jobs, expire_leases
+from petsong.lifecycle.recovery import (
+    apply_limits,
+    begin_tick,
+    due_jobs,
+    due_jobs_of,
+    expire_leases,
+    free_rows_of_the_dead,
+)
 from petsong.lifecycle.stages import Stage
 from petsong.models import CreditReading, Submission, Tick
 from petsong.settings import Settings
@@ -81,6 +88,14 @@ def sweep_if_late(t: Tools) -> None:
     """For worker pools: the same, when nobody else has done it lately."""
     if begin_tick("sweep", t.settings.sweep_interval):
         run_sweep(t)
+
+
+def bury(t: Tools, dead: str) -> None:
+    """What a killed process held goes to the next one at once."""
+    for session_id in free_rows_of_the_dead(t.settings, dead):
+        wanted = due_jobs_of(session_id)
+        if wanted:
+            t.queues.enqueue(wanted, session_id)
 
 
 def run_sweep(t: Tools) -> None:

@@ -22,8 +22,8 @@ from rq.worker import HerokuWorker
 
 from jobs import collect, dispatch, produce, upkeep
 from jobs.tools import Tools, tools
+from jobs.wrapper import holder, name_pool
 from petsong import database
-from petsong.lifecycle.claims import forget_lease
 from petsong.migrate import MigrationsPending
 from petsong.models import Heartbeat
 from petsong.queues import JOBS, patient_client
@@ -37,6 +37,7 @@ SWEEP_LOOK_SECONDS = 15.0
 STOP_SECONDS = 20.0
 QUICK_DEATH_SECONDS = 5.0
 PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
 
 
 @dataclass
@@ -60,6 +61,8 @@ class Pool:
     def run(self) -> None:
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, self._stop)
+        name_pool(self.name)
+        _prctl(PR_SET_CHILD_SUBREAPER, 1)  # the jobs of a killed worker become ours to bury
         started_at, beat, look = None, 0.0, 0.0
         while not self.stopping:
             self._reap()
@@ -105,9 +108,11 @@ class Pool:
                 return
             if pid == 0:
                 return
-            for place in self.places:
-                if place.pid == pid:
-                    self._buried(place, status)
+            mine = [place for place in self.places if place.pid == pid]
+            for place in mine:
+                self._buried(place, status)
+            if not mine and status:
+                self._safely(lambda dead=pid: upkeep.bury(self.tools, holder(dead)))
 
     def _buried(self, place: Place, status: int) -> None:
         lived = time.monotonic() - place.started
@@ -131,7 +136,7 @@ class Pool:
         try:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+            _prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
             if os.getppid() == parent:
                 code = work(self.tools, queue)
         finally:
@@ -165,16 +170,18 @@ def work(t: Tools, queue: str) -> int:
     return 0
 
 
-def _horse_killed(job: Job, _pid: int, status: int, _usage: Any) -> None:
+def _horse_killed(job: Job, pid: int, status: int, _usage: Any) -> None:
     """This job's process is dead for certain: its row need not wait for the lease to end."""
     log.warning("job killed", extra={"message_id": job.id, "status": status})
-    if not job.args:
-        return
     try:
         with database.connection():
-            forget_lease(str(job.args[0]), job.id)
+            upkeep.bury(tools(), holder(pid))
     except (database.DatabaseLost, *database.CONNECTION_ERRORS):
         log.warning("the lease ends by itself", extra={"message_id": job.id})
+
+
+def _prctl(option: int, value: int) -> None:
+    ctypes.CDLL(None).prctl(option, value)
 
 
 def places(t: Tools, queues: list[str]) -> list[Place]:

@@ -4,13 +4,13 @@
 """
 import functools
 import logging
+import os
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TypeVar
 
-from rq import get_current_job
 from rq.exceptions import ShutDownImminentException
 
 from petsong import database, logs
@@ -41,15 +41,24 @@ def job(function: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def message_id() -> str | None:
-    current = get_current_job()
-    return current.id if current else None
+_pool = "no-pool"
+
+
+def name_pool(name: str) -> None:
+    """Called by a worker pool before it forks; part of every holder's name below it."""
+    global _pool
+    _pool = name
+
+
+def holder(pid: int | None = None) -> str:
+    """This process, or one of the same pool, as leases name it."""
+    return f"{_pool}:{pid or os.getpid()}"
 
 
 @contextmanager
 def held(session_id: str, stage: Stage, lease_seconds: float, backoff: Callable[[int], float]) -> Iterator[Claim | None]:
     """The row in this stage, or None. An unexpected failure gives it back for another try, or ends it after the last."""
-    claim = take(session_id, stage, lease_seconds, holder=message_id())
+    claim = take(session_id, stage, lease_seconds, holder=holder())
     if claim is None:
         yield None
         return
@@ -83,13 +92,23 @@ def _give_back(claim: Claim, backoff: Callable[[int], float], trace: str) -> Non
 
 @contextmanager
 def without_database() -> Iterator[None]:
-    """For calls and renders: no connection is held meanwhile, and a fresh one is there afterwards."""
-    if not database.db.is_closed():
-        database.db.close()
+    """For calls and renders: no connection is held meanwhile, and a fresh one is there afterwards.
+
+    Where the database is away just then, what was learnt must not be lost: `recorded` goes on trying.
+    """
+    close_connection()
     try:
         yield
     finally:
-        database.open_connection()
+        try:
+            database.open_connection()
+        except database.DatabaseLost:
+            log.warning("the database is away")
+
+
+def close_connection() -> None:
+    if not database.db.is_closed():
+        database.db.close()
 
 
 def recorded(write: Callable[[], Returned]) -> Returned:
@@ -98,13 +117,10 @@ def recorded(write: Callable[[], Returned]) -> Returned:
         try:
             return write()
         except (database.DatabaseLost, *database.CONNECTION_ERRORS):
-            if not database.db.is_closed():
-                database.db.close()
+            close_connection()
             time.sleep(pause)
-            try:
+            with suppress(database.DatabaseLost):
                 database.open_connection()
-            except database.DatabaseLost:
-                continue
     return write()
 
 

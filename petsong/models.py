@@ -63,7 +63,7 @@ class Submission(Base):
     claim_no = IntegerField(default=0)
     tries = IntegerField(default=0)
     lease_until = UTCField(null=True)
-    lease_holder = CharField(null=True)  # the RQ job's id, so that a job known to be dead frees its row at once
+    lease_holder = CharField(null=True)  # the process, so that one known to be dead frees its row at once
     next_check_at = UTCField(null=True)
     fail_reason = CharField(50, null=True)
     owner_name_said = CharField(100, default="")

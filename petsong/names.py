@@ -4,14 +4,14 @@ import unicodedata
 
 # Letters that show nothing: a name of these would be an empty place on the page.
 _BLANK_LETTERS = frozenset("\u115f\u1160\u3164\uffa0")
-_SPACES = re.compile("[\u0020\u00a0]+")
-
-
+_SPACES = re.compile("[ \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]+")  # Japanese keyboards type \u3000
 
 
 def clean_name(text: str, *, extra: str = "", least: int = 2, most: int = 100) -> str:
     """NFC, trimmed, spaces collapsed. Raises ValueError with a message for the visitor."""
-    name = _SPACES.sub(" ", unicodedata.normalize("NFC", text)).strip(" ")
+    name = _SPACES.sub(" ", text).strip(" ")
+    if len(name) <= 4 * most:  # nothing shrinks to less than a third; megabytes of marks would take hours to put in order
+        name = unicodedata.normalize("NFC", name)
     if not least <= len(name) <= most:
         raise ValueError(f"Must be {least} to {most} characters long")
     if not _allowed(name, extra):

@@ -47,10 +47,14 @@ FAST: dict[str, Any] = {
     "workers": {"dispatch": 1, "sonauto": 2, "downloads": 1, "renders": 1, "periodic": 1},
     "video_resolution": 120, "video_fps": 5, "vinyl_rpm": 60, "log_format": "text",
 }
-# Constants of the product that are no settings, scaled down likewise.
+# Constants of the product that are no settings, scaled down likewise: in the test's own process and in pools,
 TUNED: dict[str, float] = {
-    "jobs.dispatch.LEASE_SECONDS": 6, "jobs.collect.READBACK_LEASE_SECONDS": 4, "jobs.collect.DOWNLOAD_LEASE_SECONDS": 4,
-    "jobs.produce.LEASE_SECONDS": 4, "jobs.collect.UNREACHABLE_SECONDS": 0.5, "jobs.worker.HEARTBEAT_SECONDS": 0.5,
+    "jobs.collect.UNREACHABLE_SECONDS": 0.5, "jobs.collect.TIMING_PAUSE_SECONDS": 0.5, "jobs.worker.HEARTBEAT_SECONDS": 0.5,
+}
+# and where a test waits for leases to end.
+LEASES: dict[str, float] = {
+    "jobs.dispatch.LEASE_SECONDS": 5, "jobs.collect.READBACK_LEASE_SECONDS": 4, "jobs.collect.DOWNLOAD_LEASE_SECONDS": 4,
+    "jobs.produce.LEASE_SECONDS": 4,
 }
 # Where a pool's job can be stopped: (module, attribute, before or after it).
 POINTS = {
@@ -154,9 +158,9 @@ class World:
     # ---- work
 
     def work_off(self) -> None:
-        """Every message that waits, in this process."""
+        """Messages that wait, in this process."""
         queues = [self.tools.queues.queue(name) for name in QUEUES]
-        Burst(queues, connection=self.redis, serializer=JSONSerializer).work(burst=True, logging_level="ERROR")
+        Burst(queues, connection=self.redis, serializer=JSONSerializer).work(burst=True, max_jobs=10, logging_level="ERROR")
 
     def drive(self, until: Callable[[], bool] | None = None, seconds: float = 30) -> None:
         """Sweep and work until every row has ended, or as told. No job may have crashed."""
@@ -178,7 +182,7 @@ class World:
         try:
             yield running
         finally:
-            running.end()
+            running.kill()
 
     def stop_at(self, point: str) -> None:
         """The next job of a pool that comes to this point stops there, once."""
@@ -265,11 +269,9 @@ class Pool:
         """Parent, workers and jobs, all at once."""
         end(self.process, grace=0, first=signal.SIGKILL)
 
-    def end(self) -> None:
-        for pid in self.family():
-            if process_state(pid) == "T":
-                os.kill(pid, signal.SIGKILL)
-        end(self.process, grace=5)
+    def stop(self) -> None:
+        """As a deployment does."""
+        end(self.process, grace=15)
 
 
 # ---- processes and waiting

@@ -3,7 +3,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
-from pipeline import World
+from pipeline import TUNED, World
 
 import jobs.tools
 from petsong import database
@@ -38,8 +38,12 @@ def worlds(
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def world(request: pytest.FixtureRequest, worlds: Callable[[str], World]) -> Iterator[World]:
+def world(
+    request: pytest.FixtureRequest, worlds: Callable[[str], World], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[World]:
     found = worlds(request.param)
+    for dotted, value in TUNED.items():
+        monkeypatch.setattr(dotted, value)
     found.reset()
     yield found
     if not database.db.is_closed():

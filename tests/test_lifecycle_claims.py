@@ -7,7 +7,8 @@ import pytest
 
 from petsong import database
 from petsong.database import db
-from petsong.lifecycle.claims import ClaimLost, advance, fail, forget_lease, release, take
+from petsong.lifecycle.claims import ClaimLost, advance, fail, release, take
+from petsong.lifecycle.recovery import free_rows_of_the_dead
 from petsong.lifecycle.stages import Stage
 from petsong.models import Event, Submission
 
@@ -120,12 +121,24 @@ def test_failing_keeps_the_reason_on_the_row_and_in_its_event() -> None:
     assert events()[-1] == ("queued", "failed", "queue_timeout")
 
 
-def test_the_lease_of_a_dead_job_ends_at_once_but_only_its_own() -> None:
-    take("song1", Stage.QUEUED, 60, holder="job-1")
-    assert not forget_lease("song1", "job-2")
+def test_the_leases_of_a_dead_process_end_at_once_but_only_its_own() -> None:
+    settings = kit.make_settings()
+    take("song1", Stage.QUEUED, 60, holder="pool:1")
+    assert free_rows_of_the_dead(settings, "pool:2") == []
     assert take("song1", Stage.QUEUED, 60) is None
-    assert forget_lease("song1", "job-1")
+    assert free_rows_of_the_dead(settings, "pool:1") == ["song1"]
     assert take("song1", Stage.QUEUED, 60) is not None
+
+
+def test_a_row_whose_process_is_killed_again_and_again_comes_to_an_end() -> None:
+    settings = kit.make_settings()
+    claim = take("song1", Stage.QUEUED, 60)
+    assert claim is not None
+    advance(claim, Stage.SENDING)
+    for number in range(5):
+        assert take("song1", Stage.SENDING, 60, holder=f"pool:{number}", due_only=False) is not None
+        free_rows_of_the_dead(settings, f"pool:{number}")
+    assert kit.row("song1").fail_reason == "sending_crashed"
 
 
 def test_times_compare_as_instants_on_both_databases() -> None:

@@ -44,7 +44,7 @@ def lease_is_free(moment: datetime) -> Any:
 def take(
     session_id: str, stage: Stage, lease_seconds: float, *, holder: str | None = None, due_only: bool = True
 ) -> Claim | None:
-    """The row for `lease_seconds`, or None when it is elsewhere, somebody's, or not due. `holder` is the job's id.
+    """The row for `lease_seconds`, or None when it is elsewhere, somebody's, or not due. `holder` names the process.
 
     Due is next_check_at in the past: a message that comes twice, or early, does not use up a try.
     """
@@ -101,6 +101,8 @@ def advance(
             # Attempts may still run at the service; the row stays due until they are known to have ended.
             check_in = 0 if runs_at_service(claim.session_id) else None
         due = None if check_in is None else later(moment, check_in)
+        if claim.stage == Stage.SENDING:
+            void_uncalled(claim.session_id, moment)
         write(
             claim, stage=to, entry_status=ENTRY_STATUS[to], stage_since=moment, tries=0, lease_until=None,
             lease_holder=None, next_check_at=due, **columns,
@@ -139,18 +141,14 @@ def fail(claim: Claim, reason: str, *, detail: str = "", attempt: int | None = N
     advance(claim, Stage.FAILED, reason=reason, detail=detail, attempt=attempt, fail_reason=reason, **columns)
 
 
+def void_uncalled(session_id: str, moment: datetime) -> None:
+    """An attempt that was never called holds its slot until it is; when its row goes elsewhere it never will be."""
+    Attempt.update(outcome="void", ended_as="void", ended_at=moment).where(
+        Attempt.submission == session_id, Attempt.call_started_at.is_null(), Attempt.ended_at.is_null()
+    ).execute()
+
+
 def runs_at_service(session_id: str) -> bool:
     """Whether an attempt of the row has a task id, confirmed or not, and is not known to have ended."""
     named = Attempt.task_id.is_null(False) | Attempt.task_hint.is_null(False)
     return bool(Attempt.select().where(Attempt.submission == session_id, Attempt.ended_at.is_null(), named).exists())
-
-
-def forget_lease(session_id: str, holder: str) -> bool:
-    """The job `holder` is known to be dead: free its row at once instead of when its lease ends."""
-    with db.atomic():
-        moment = database.now()
-        changed: int = (
-            Submission.update(lease_until=None, lease_holder=None, next_check_at=moment)
-            .where(Submission.session_id == session_id, Submission.lease_holder == holder).execute()
-        )
-    return changed == 1

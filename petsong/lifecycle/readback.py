@@ -10,7 +10,7 @@ from peewee import IntegrityError
 
 from petsong import database
 from petsong.database import db
-from petsong.lifecycle.claims import Claim, advance, clean, fail, hold, later, owned, release, take, write
+from petsong.lifecycle.claims import Claim, ClaimLost, advance, clean, fail, hold, later, owned, release, take, write
 from petsong.lifecycle.sending import due_in_sending, may_still_bring_a_song, runs_with_hint
 from petsong.lifecycle.stages import Stage
 from petsong.models import Attempt, Submission, WebhookReceipt
@@ -33,8 +33,9 @@ def receive_hint(hint: Hint, body_hash: str, *, token: str = "") -> str | None:
             return None
         moment = database.now()
         if attempt.ended_at is None:
-            _keep(attempt, hint, moment, trusted=bool(token))
+            # The row before the attempt, as everywhere: two transactions in two orders would lock each other out.
             Submission.update(next_check_at=moment).where(Submission.session_id == attempt.session_id).execute()
+            _keep(attempt, hint, moment, trusted=bool(token))
         if attempt.receipts.count() < MAX_RECEIPTS:
             outcome = "hint" if attempt.ended_at is None else "late"
             WebhookReceipt.insert(attempt=attempt.id, at=moment, outcome=outcome, body_hash=body_hash).execute()
@@ -94,8 +95,7 @@ def record_news(
     Without a claim (the row is past generating, or over) only the attempt's own end is learnt, which frees its slot.
     """
     with db.atomic():
-        if claim is not None:
-            hold(claim)
+        _hold_row(claim, question)
         attempt = Attempt.get_by_id(question.attempt_id)
         if not answer.reachable:
             _clock_stands(attempt)
@@ -108,6 +108,18 @@ def record_news(
         if answer.state == "failure":
             return _failure(settings, claim, attempt, answer)
         return _still_working(settings, claim, attempt, question)
+
+
+def _hold_row(claim: Claim | None, question: Question) -> None:
+    """Without a claim the row must be past generating; an operator may have given it a new life since we looked."""
+    if claim is not None:
+        hold(claim)
+        return
+    owner = Attempt.select(Attempt.submission).where(Attempt.id == question.attempt_id)
+    before = [Stage.QUEUED, Stage.SENDING, Stage.GENERATING]
+    past = Submission.update(tries=Submission.tries).where(Submission.session_id.in_(owner), Submission.stage.not_in(before))
+    if past.execute() != 1:
+        raise ClaimLost("the row waits for this answer itself")
 
 
 def _clock_stands(attempt: Any) -> None:

@@ -19,7 +19,9 @@ from petsong.lifecycle.claims import (
     later,
     lease_is_free,
     record_event,
+    release,
     take,
+    void_uncalled,
 )
 from petsong.lifecycle.sending import (
     due_in_sending,
@@ -44,34 +46,42 @@ PRODUCTION_MAX_SECONDS = 24 * 3600
 def expire_leases(settings: Settings) -> int:
     """Give rows back whose worker did not come back in time; end those that kill every worker. The number of rows."""
     moment = database.now()
+    return len(_free(settings, Submission.lease_until < moment, "lease_expired"))
+
+
+def free_rows_of_the_dead(settings: Settings, holder: str) -> list[str]:
+    """The same at once, for a process that is known to be dead; the session ids."""
+    return _free(settings, Submission.lease_until.is_null(False) & (Submission.lease_holder == holder), "worker_died")
+
+
+def _free(settings: Settings, lost: Any, reason: str) -> list[str]:
     rows = list(
         Submission.select(Submission.session_id, Submission.stage, Submission.claim_no, Submission.tries)
-        .where(Submission.lease_until < moment).order_by(Submission.lease_until).limit(ROWS_PER_PASS)
+        .where(lost).order_by(Submission.lease_until).limit(ROWS_PER_PASS)
     )
-    return sum(_expire(settings, row, moment) for row in rows)
+    return [row.session_id for row in rows if _free_row(settings, row, lost, reason)]
 
 
-def _expire(settings: Settings, row: Any, moment: datetime) -> bool:
+def _free_row(settings: Settings, row: Any, lost: Any, reason: str) -> bool:
     stage = Stage(row.stage)
     claim = Claim(row.session_id, stage, row.claim_no, row.tries, 0)
     with db.atomic():
-        changed = (
-            Submission.update(lease_until=None, lease_holder=None, next_check_at=_due_after_expiry(row, stage, moment))
-            .where(
-                Submission.session_id == row.session_id, Submission.stage == stage,
-                Submission.claim_no == row.claim_no, Submission.lease_until < moment,
-            ).execute()
+        moment = database.now()
+        mine = (
+            (Submission.session_id == row.session_id) & (Submission.stage == stage) & (Submission.claim_no == row.claim_no)
         )
-        if changed != 1:
+        if Submission.update(lease_until=None, lease_holder=None).where(mine, lost).execute() != 1:
             return False  # it came back after all, or somebody else was quicker
-        record_event(claim, stage, moment, reason="lease_expired", detail=f"try {row.tries}")
-    log.warning("lease expired", extra={"session_id": row.session_id, "stage": stage, "tries": row.tries})
+        # Decided while we hold the row, so that a hint comes before, or after and makes it due itself.
+        Submission.update(next_check_at=_due_after_loss(row, stage, moment)).where(mine).execute()
+        record_event(claim, stage, moment, reason=reason, detail=f"try {row.tries}")
+    log.warning("lease ended", extra={"session_id": row.session_id, "stage": stage, "tries": row.tries, "reason": reason})
     if row.tries >= MAX_TRIES[stage]:
         _end_killer(settings, row.session_id, stage)
     return True
 
 
-def _due_after_expiry(row: Any, stage: Stage, moment: datetime) -> datetime | None:
+def _due_after_loss(row: Any, stage: Stage, moment: datetime) -> datetime | None:
     """An order that may have been accepted is not due again by itself: its webhook or a second attempt makes it so."""
     return moment if stage != Stage.SENDING or due_in_sending(row.session_id) == 0 else None
 
@@ -83,18 +93,13 @@ def _end_killer(settings: Settings, session_id: str, stage: Stage) -> None:
     try:
         with db.atomic():
             if stage == Stage.SENDING:
-                _void_uncalled(session_id)
+                void_uncalled(session_id, database.now())
                 if may_still_bring_a_song(settings, session_id):
+                    release(claim, check_in=due_in_sending(session_id), tries=0, reason="waits_for_other")
                     return
             fail(claim, f"{stage}_crashed", detail=f"{claim.tries - 1} workers died with it")
     except ClaimLost:
         return
-
-
-def _void_uncalled(session_id: str) -> None:
-    Attempt.update(outcome="void", ended_as="void", ended_at=database.now()).where(
-        Attempt.submission == session_id, Attempt.call_started_at.is_null(), Attempt.ended_at.is_null()
-    ).execute()
 
 
 # ---- rows whose job is nowhere
@@ -127,9 +132,9 @@ def due_jobs_of(session_id: str) -> str:
 def job_for(session_id: str, stage: Stage) -> str:
     """What a due row wants; empty where only time or a webhook helps."""
     if stage == Stage.SENDING:
-        if has_uncalled_attempt(session_id):
-            return "send_to_sonauto"
-        return "fetch_generation_details" if runs_with_hint(session_id) else ""
+        if runs_with_hint(session_id):
+            return "fetch_generation_details"
+        return "send_to_sonauto" if has_uncalled_attempt(session_id) else ""
     if stage == Stage.DOWNLOADING:
         return "download_audio"
     if stage == Stage.RENDERING:
@@ -160,6 +165,7 @@ def apply_limits(settings: Settings) -> list[str]:
         except ClaimLost:
             continue
     _requeue_orderless(moment)
+    _wake_forgotten(moment)
     return failed
 
 
@@ -197,6 +203,17 @@ def _requeue_orderless(moment: datetime) -> None:
         claim = take(session_id, Stage.SENDING, 60, due_only=False)
         if claim is not None:
             advance(claim, Stage.QUEUED, reason="no_open_attempt")
+
+
+def _wake_forgotten(moment: datetime) -> None:
+    """A row in `sending` that has something to do is due, whatever overwrote that."""
+    wanting = Attempt.select(Attempt.id).where(
+        Attempt.submission == Submission.session_id, Attempt.ended_at.is_null(),
+        Attempt.call_started_at.is_null() | (Attempt.task_hint.is_null(False) & Attempt.task_id.is_null()),
+    )
+    Submission.update(next_check_at=moment).where(
+        Submission.stage == Stage.SENDING, Submission.next_check_at.is_null(), lease_is_free(moment), fn.EXISTS(wanting)
+    ).execute()
 
 
 # ---- one sweep at a time

@@ -163,9 +163,15 @@ def _add_attempt(settings: Settings, session_id: str, flagged: bool, moment: dat
 # ---- the call
 
 def begin_call(claim: Claim) -> Any:
-    """Mark the row's uncalled attempt as called and commit; that attempt, or None where there is none. Raises ClaimLost."""
+    """Mark the row's uncalled attempt as called and commit; that attempt, or None where there is none. Raises ClaimLost.
+
+    None too while a hint of the row is unanswered: an earlier order may have been accepted after all.
+    """
     with db.atomic():
         hold(claim)
+        if runs_with_hint(claim.session_id):
+            release(claim, check_in=0, tries=0)
+            return None
         marked = list(
             Attempt.update(call_started_at=database.now())
             .where(
@@ -206,10 +212,10 @@ def record_answer(settings: Settings, claim: Claim, attempt: Any, answer: Answer
 def _keep_hint(attempt: Any, task_id: str) -> None:
     with db.atomic():
         moment = database.now()
+        Submission.update(next_check_at=moment).where(Submission.session_id == attempt.session_id).execute()
         Attempt.update(task_hint=task_id, hint_at=moment).where(
             Attempt.id == attempt.id, Attempt.task_id.is_null()
         ).execute()
-        Submission.update(next_check_at=moment).where(Submission.session_id == attempt.session_id).execute()
 
 
 def _end(attempt: Any, outcome: str, ended_as: str, detail: str) -> None:

@@ -223,7 +223,7 @@ def _short(detail: str) -> str:
 @click.argument("session_id")
 @click.option("--who", default=lambda: _user(), help="Your name, for the timeline; default: the system's.")
 def retry(session_id: str, who: str) -> tuple[Any, str]:
-    """Give a failed song a new life at its first missing artefact; nothing is paid twice."""
+    """Let a failed song go on; nothing is paid twice."""
     row = find_submission(session_id)
     song = row.generated_song_path if row else ""
     has_song = bool(song) and _size(str(song)) is not None
@@ -246,7 +246,7 @@ def _user() -> str:
 
 @_command("check-service")
 def check_service() -> tuple[Any, str]:
-    """Whether the song service lets us in, and how many credits there are."""
+    """Ask the song service for the credits."""
     settings = parts().settings
     service = SongService(settings.external_api_url, settings.sonauto_api_key, settings.api_request_timeout_seconds)
     usable = service.balance()

@@ -8,6 +8,7 @@ from cuid2 import Cuid
 from flask import Blueprint, Response, jsonify, request
 from flask_limiter import Limiter
 from pydantic import ValidationError
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from petsong import database, limits
 from petsong.lifecycle.arrival import Arrival, Idempotency, KeyMismatch, LimitReached, accept, earlier_answer
@@ -16,7 +17,7 @@ from petsong.photos import PhotoError, decode_photo, safe_square_jpeg
 from petsong.schemas import Accepted, Availability, Range, Status, SubmissionForm, messages_of
 from petsong.settings import Settings
 from petsong.strict_json import BadJson, parse
-from petsong.web.errors import ApiError, session_not_found, validation_failed
+from petsong.web.errors import PHOTO_MESSAGE, ApiError, session_not_found, validation_failed
 from petsong.web.extension import Parts, parts
 
 MAX_BODY = 7 * 1024 * 1024
@@ -64,12 +65,15 @@ def make_blueprint(settings: Settings, limiter: Limiter) -> Blueprint:
 # ---- the checks, cheapest first
 
 def _read_body() -> bytes:
-    request.max_content_length = MAX_BODY
+    request.max_content_length = MAX_BODY + 1  # a streamed body is cut there in silence: the byte too many tells
     if (request.content_length or 0) > MAX_BODY:
-        request.stream.read(0)  # raises 413 without reading what was sent
+        raise RequestEntityTooLarge
     if request.mimetype != "application/json":
         raise ApiError(415, "unsupported_media_type", "Unsupported media type", "Please send application/json.")
-    return request.get_data(cache=False)
+    body = request.get_data(cache=False)
+    if len(body) > MAX_BODY:
+        raise RequestEntityTooLarge
+    return body
 
 
 def _read_json(body: bytes) -> dict[str, Any]:
@@ -166,7 +170,8 @@ def _read_photo(text: str) -> bytes:
     try:
         return safe_square_jpeg(decode_photo(text))
     except PhotoError as error:
-        raise ApiError(400, "invalid_image", "Invalid image format", str(error), fields={"photo": str(error)}) from None
+        # One message for all; what exactly is wrong, such as its size in pixels, stands beside the field.
+        raise ApiError(400, "invalid_image", "Invalid image format", PHOTO_MESSAGE, fields={"photo": str(error)}) from None
 
 
 def _store(
