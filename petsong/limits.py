@@ -1,18 +1,24 @@
 """How much anybody may have: posts per visitor and address, songs by the credits left, waiting time."""
 import ipaddress
 import logging
+import time
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from flask import request
 from flask_limiter import Limiter
+from limits.storage import MemoryStorage, RedisStorage
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
 
 from petsong import database
 from petsong.lifecycle.claims import later
 from petsong.lifecycle.sending import occupies_slot
 from petsong.lifecycle.stages import ENDS, Stage
 from petsong.models import Attempt, CreditReading, Submission
+from petsong.queues import SKIP_SECONDS
 from petsong.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -29,6 +35,8 @@ def client_key() -> str:
         address = ipaddress.ip_address(request.remote_addr or "")
     except ValueError:
         return "unknown"
+    if address.version == 6 and address.ipv4_mapped:
+        return str(address.ipv4_mapped)
     if address.version == 6:
         return str(ipaddress.ip_network((address, 64), strict=False).network_address)
     return str(address)

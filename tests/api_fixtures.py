@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from api_kit import Api, Gunicorn, let_go
 from kit import empty_tables
-
 from petsong import database
 from scripts.servers import PostgresServer
 

@@ -14,10 +14,10 @@ import psycopg2
 import redis
 import requests
 from flask.testing import FlaskClient
-from microsite import ROOT, Site
 from PIL import Image
 from werkzeug.test import TestResponse
 
+from microsite import ROOT, Site
 from petsong import database
 from petsong.models import Attempt, CreditReading, Heartbeat, Submission
 from petsong.settings import QUEUE_NAMES, Settings

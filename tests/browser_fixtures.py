@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from microsite import Site, make_assets
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
+
+from microsite import Site, make_assets
 from visitors import Visitor
 
 ARGUMENTS = [

@@ -12,28 +12,28 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import wraps
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import kit
 import redis
 import requests
-from render_media import photo
 from rq import SimpleWorker
 from rq.registry import FailedJobRegistry
 from rq.serializers import JSONSerializer
 
 import jobs.tools
 import jobs.worker
+import kit
 from jobs.upkeep import sweep_if_late
 from petsong import database
 from petsong.lifecycle.stages import ENDS
 from petsong.models import Attempt, Event, Submission
 from petsong.settings import Settings
+from render_media import photo
 from scripts.processes import end, session_pids, spawn
 from scripts.sandbox.server import SandboxServer
 from scripts.servers import RedisServer, free_port
@@ -42,8 +42,8 @@ ROOT = Path(__file__).resolve().parent.parent
 QUEUES = ("periodic", "dispatch", "sonauto", "downloads", "renders")
 FAST: dict[str, Any] = {
     "poll_interval": 0.4, "sweep_interval": 0.4, "queue_processor_interval": 1, "credits_check_interval": 5,
-    "timeout_check_interval": 0.5, "unknown_after_minutes": 0.05, "song_max_minutes": 0.5, "webhook_timeout_minutes": 0.3,
-    "retry_backoff": (0.2, 0.4, 0.6), "api_request_timeout_seconds": 3, "form_submit_retry": 1000,
+    "timeout_check_interval": 0.5, "unknown_after_minutes": 0.025, "song_max_minutes": 0.5, "webhook_timeout_minutes": 0.3,
+    "retry_backoff": (0.2, 0.4, 0.6), "api_request_timeout_seconds": 1.5, "form_submit_retry": 1000,
     "workers": {"dispatch": 1, "sonauto": 2, "downloads": 1, "renders": 1, "periodic": 1},
     "video_resolution": 120, "video_fps": 5, "vinyl_rpm": 60, "log_format": "text",
 }
@@ -53,8 +53,8 @@ TUNED: dict[str, float] = {
 }
 # and where a test waits for leases to end.
 LEASES: dict[str, float] = {
-    "jobs.dispatch.LEASE_SECONDS": 5, "jobs.collect.READBACK_LEASE_SECONDS": 4, "jobs.collect.DOWNLOAD_LEASE_SECONDS": 4,
-    "jobs.produce.LEASE_SECONDS": 4,
+    "jobs.dispatch.LEASE_SECONDS": 3, "jobs.collect.READBACK_LEASE_SECONDS": 3, "jobs.collect.DOWNLOAD_LEASE_SECONDS": 3,
+    "jobs.produce.LEASE_SECONDS": 5,
 }
 # Where a pool's job can be stopped: (module, attribute, before or after it).
 POINTS = {
@@ -224,6 +224,10 @@ class World:
             flagged = sum(attempt.flagged for attempt in mine)
             assert paid <= 1 + flagged, f"{paid} orders, {flagged} flagged: {self.story()}"
 
+    def reasons(self, session_id: str) -> list[str]:
+        """Of all that happened to the row, in order."""
+        return [event.reason for event in Event.select().where(Event.submission == session_id).order_by(Event.id)]
+
     def crashed_jobs(self) -> list[str]:
         registries = [FailedJobRegistry(queue=self.tools.queues.queue(name)) for name in QUEUES]
         return [job_id for registry in registries for job_id in registry.get_job_ids()]
@@ -258,6 +262,10 @@ class Pool:
 
     def workers(self) -> list[int]:
         return children(self.pid)
+
+    def workers_when_up(self, count: int = 1) -> list[int]:
+        wait_until(lambda: len(self.workers()) >= count, 20, f"{count} workers of {self.pid}")
+        return self.workers()
 
     def family(self) -> list[int]:
         return session_pids(self.pid)
@@ -317,7 +325,8 @@ def children(pid: int) -> list[int]:
 
 def kill_job(pid: int) -> None:
     """The job's own process only: its worker lives, and notices."""
-    os.kill(pid, signal.SIGKILL)
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
 
 
 def kill_job_and_worker(pid: int) -> None:

@@ -3,10 +3,10 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
-from pipeline import TUNED, World
 
 import jobs.tools
 from petsong import database
+from pipeline import TUNED, World
 from scripts.sandbox.server import SandboxServer, start
 from scripts.servers import PostgresServer
 

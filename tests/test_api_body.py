@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import requests
+
 from api_kit import PHOTO_MESSAGE, POST, Api, Gunicorn, check_error, form
 
 pytest_plugins = "api_fixtures"

@@ -6,8 +6,9 @@ import zlib
 from typing import Any
 
 import pytest
-from api_kit import PHOTO, PHOTO_MESSAGE, Api, as_text, check_error, picture
 from PIL import Image
+
+from api_kit import PHOTO, PHOTO_MESSAGE, Api, as_text, check_error, picture
 
 pytest_plugins = "api_fixtures"
 

@@ -2,8 +2,9 @@
 from typing import Any
 
 import pytest
-from microsite import Site
 from playwright.sync_api import Page, expect
+
+from microsite import Site
 from visitors import add_photo, fill_in, picture, send, sent_photo
 
 pytest_plugins = "browser_fixtures"

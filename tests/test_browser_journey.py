@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from microsite import Site
 from playwright.sync_api import Page, expect
+
+from microsite import Site
 from visitors import DESKTOP, PHONE, Visitor, fill_in, send, stored, until
 
 pytest_plugins = "browser_fixtures"

@@ -3,8 +3,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from microsite import Site
 from playwright.sync_api import Page, expect
+
+from microsite import Site
 from visitors import Visitor, until
 
 pytest_plugins = "browser_fixtures"

@@ -3,8 +3,9 @@ import re
 from collections.abc import Callable
 
 import pytest
-from microsite import Site
 from playwright.sync_api import Page, expect
+
+from microsite import Site
 from visitors import fill_in, lose_the_first_answer, remember, send, stored, values
 
 pytest_plugins = "browser_fixtures"

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from microsite import Site
 from playwright.sync_api import Page, expect
 
+from microsite import Site
 from petsong import database
 
 pytest_plugins = "browser_fixtures"

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from click.testing import Result
 from flask import Flask
-from kit import accepted, answer, attempts, make_settings, open_database, row, submit, success
 from redis import Redis
 from rq import Queue
 from rq.serializers import JSONSerializer
 
+from kit import accepted, answer, attempts, make_settings, open_database, row, submit, success
 from petsong import database
 from petsong.lifecycle.claims import fail, take
 from petsong.lifecycle.readback import open_questions, receive_hint, record_news

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from dotenv import dotenv_values
 from flask import Flask
-from kit import make_settings
 
+from kit import make_settings
 from petsong import database
 from petsong.lifecycle.stages import MOVES, REVIVALS, Stage
 from petsong.migrate import migrate

@@ -2,9 +2,9 @@
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import kit
 import pytest
 
+import kit
 from petsong import database
 from petsong.database import db
 from petsong.lifecycle.claims import ClaimLost, advance, fail, release, take

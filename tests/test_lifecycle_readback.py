@@ -1,11 +1,13 @@
 """Hints and news. Every test runs on SQLite and on PostgreSQL."""
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import kit
 import pytest
 
+import kit
+from petsong import database
 from petsong.database import db
-from petsong.lifecycle.claims import advance, fail, take
+from petsong.lifecycle.claims import ClaimLost, advance, fail, take
 from petsong.lifecycle.operator import ImpossibleMove, retry
 from petsong.lifecycle.readback import (
     MAX_RECEIPTS,
@@ -18,7 +20,7 @@ from petsong.lifecycle.readback import (
 from petsong.lifecycle.recovery import apply_limits, due_jobs, expire_leases
 from petsong.lifecycle.sending import begin_call, claim_rows, record_answer
 from petsong.lifecycle.stages import Stage
-from petsong.models import Attempt, Breaker, WebhookReceipt
+from petsong.models import Attempt, Breaker, Submission, WebhookReceipt
 from petsong.sonauto import Hint, Meaning, TaskAnswer
 
 CONFIG = kit.make_settings()
@@ -340,3 +342,83 @@ def test_a_retry_with_an_unknown_order_resumes_in_sending() -> None:
     assert claim_rows(CONFIG) == ["song1"]
     assert [a.flagged for a in kit.attempts("song1")] == [False, True, True]
     assert Attempt.select().where(Attempt.ended_at.is_null()).count() == 3
+
+
+# ---- holes found by working through the interleavings
+
+def unknown_and_claimed_again() -> str:
+    """A row with an unknown first order and a second attempt that is not called yet. The first one's token."""
+    token = ordered("song1", kit.answer(Meaning.UNKNOWN))
+    kit.age(11 * MINUTE)
+    assert claim_rows(CONFIG) == ["song1"]
+    return token
+
+
+def test_adopting_the_first_order_voids_the_second_that_was_never_called() -> None:
+    token = unknown_and_claimed_again()
+    receive_hint(Hint("task1", "SUCCESS"), HASH, token=token)
+    assert read_back("song1", kit.success()) == [Stage.DOWNLOADING]
+    assert [a.ended_as for a in kit.attempts("song1")] == ["success", "void"]
+
+
+def test_no_second_call_while_a_hint_is_unanswered() -> None:
+    token = unknown_and_claimed_again()
+    receive_hint(Hint("task1", "SUCCESS"), HASH, token=token)
+    assert due() == ["fetch_generation_details"]
+    claim = take("song1", Stage.SENDING, 90)
+    assert claim is not None and begin_call(claim) is None
+    assert read_back("song1", kit.forgotten()) == [None]
+    assert due() == ["send_to_sonauto"]
+
+
+def test_a_sender_that_kills_its_workers_leaves_the_row_to_its_first_order() -> None:
+    token = unknown_and_claimed_again()
+    for _ in range(5):
+        assert take("song1", Stage.SENDING, 90, due_only=False) is not None
+        kit.age(91)
+        expire_leases(CONFIG)
+    assert (stage(), kit.row("song1").lease_until) == ("sending", None)
+    receive_hint(Hint("task1", "SUCCESS"), HASH, token=token)
+    assert read_back("song1", kit.success()) == [Stage.DOWNLOADING]
+
+
+def test_an_answer_for_a_row_that_came_to_life_meanwhile_is_not_used_up() -> None:
+    ordered("song1", kit.accepted("task1"))
+    kit.age(21 * MINUTE)
+    read_back("song1", kit.working())
+    retry("song1", who="op", has_song=False)
+    (question,) = open_questions("song1")
+    with pytest.raises(ClaimLost):
+        record_news(CONFIG, None, question, kit.success())
+    assert read_back("song1", kit.success()) == [Stage.DOWNLOADING]
+
+
+def test_a_row_that_forgot_to_be_due_is_woken() -> None:
+    kit.submit(CONFIG, "song1")
+    claim_rows(CONFIG)
+    Submission.update(next_check_at=None).execute()
+    assert due() == []
+    apply_limits(CONFIG)
+    assert due() == ["send_to_sonauto"]
+
+
+def test_hints_and_answers_in_parallel_do_not_lock_each_other_out() -> None:
+    token = ordered("song1", kit.accepted("task1"))
+    db.close()
+
+    def hint(_: int) -> None:
+        with database.connection():
+            receive_hint(Hint("task1", "SUCCESS"), HASH, token=token)
+
+    def ask(_: int) -> None:
+        with database.connection():
+            claim = take_for_readback("song1", 60, None)
+            for question in open_questions("song1") if claim else []:
+                record_news(CONFIG, claim, question, kit.working())
+                finish_readback(CONFIG, claim, "song1", question.asked_at)
+
+    with ThreadPoolExecutor(8) as pool:
+        for future in [pool.submit(work, n) for n in range(40) for work in (hint, ask)]:
+            future.result()
+    db.connect(reuse_if_open=True)
+    assert stage() == "generating"

@@ -1,9 +1,9 @@
 """Buying a song: slots, the call, what its answer means. Every test runs on SQLite and on PostgreSQL."""
 from typing import Any
 
-import kit
 import pytest
 
+import kit
 from petsong.database import db
 from petsong.lifecycle import breaker
 from petsong.lifecycle.claims import ClaimLost, fail, take

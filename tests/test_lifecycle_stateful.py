@@ -5,12 +5,12 @@ import itertools
 from dataclasses import dataclass, field
 from typing import Any
 
-import kit
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule, run_state_machine_as_test
 
+import kit
 from petsong.lifecycle.claims import Claim, ClaimLost, advance, fail, release, take
 from petsong.lifecycle.operator import ImpossibleMove, retry
 from petsong.lifecycle.readback import finish_readback, open_questions, receive_hint, record_news, take_for_readback

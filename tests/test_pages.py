@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from microsite import ROOT, Site, make_assets
 from PIL import Image
 
+from microsite import ROOT, Site, make_assets
 from petsong import database
 from petsong.web import texts
 from petsong.web.pages import split_lyrics

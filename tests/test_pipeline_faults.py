@@ -2,12 +2,12 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-import kit
 import pytest
 import requests
-from pipeline import World
 
+import kit
 from petsong.web.texts import FAILURES
+from pipeline import World
 from scripts.sandbox.faults import FAULTS
 
 pytest_plugins = "pipeline_fixtures"

@@ -3,11 +3,11 @@ import time
 from datetime import datetime
 from typing import Any
 
-import kit
 import pytest
-from pipeline import World, token_of, wait_until
 
+import kit
 from petsong.models import Attempt, Event
+from pipeline import World, token_of, wait_until
 
 pytest_plugins = "pipeline_fixtures"
 pytestmark = pytest.mark.slow
@@ -46,14 +46,14 @@ def test_a_webhook_moves_a_row_without_any_poll(world: World) -> None:
 
 
 def test_without_webhooks_every_song_is_collected_within_a_minute_of_being_ready(world: World) -> None:
-    """Scaled down twenty times: polls each second, sweeps each one and a half, and the minute is three."""
-    scale, grace = 20, 1.5  # seconds that do not scale: forks, and the pool's own step of 0.2 s
+    """Scaled down thirty times: sweeps come each second, and the minute is two."""
+    scale, grace = 30, 1.5  # seconds that do not scale: forks, and the pool's own step of 0.2 s
     world.client.configure(webhooks=False, generate_seconds=0)
     look = {"jobs.worker.SWEEP_LOOK_SECONDS": 15 / scale}
     with world.pool("dispatch", "sonauto", "periodic", tuned=look, poll_interval=20 / scale, sweep_interval=30 / scale):
         rows = []
         for number in range(12):
-            world.client.configure(generate_seconds=0.35 * number)
+            world.client.configure(generate_seconds=0.2 * number)
             rows.append(world.submit())
             time.sleep(0.1)  # so that they are ready at many points between two sweeps
         wait_until(lambda: all(kit.row(name).stage == "downloading" for name in rows), 40, world.story)

@@ -2,8 +2,8 @@ import subprocess
 
 import pytest
 from PIL import Image, ImageChops
-from render_media import ART
 
+from render_media import ART
 from scripts.drawing import draw_all
 
 

@@ -3,10 +3,10 @@ import subprocess
 import pytest
 from mutagen.id3 import APIC, CHAP, ID3, TIT2, CTOCFlags
 from mutagen.id3 import CTOC as TableOfContents
-from render_media import EMBEDDED, FFMPEG, song
 
 from render.audio import check_song
 from render.spec import RenderError
+from render_media import EMBEDDED, FFMPEG, song
 
 
 def refusal(path, **options):

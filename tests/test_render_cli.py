@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from render_media import photo, song
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -1,11 +1,11 @@
 from pathlib import Path
 
 import pytest
-from render_media import small_spec
 
 from render import commands
 from render.audio import AudioReport, gain_plan, sound_filter
 from render.spec import VideoSpec
+from render_media import small_spec
 
 
 def report(lufs: float, peak: float, channels: int = 2, rate: int = 44100) -> AudioReport:

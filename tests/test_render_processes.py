@@ -6,12 +6,12 @@ import threading
 import time
 
 import pytest
-from render_media import EMBEDDED, FFMPEG, photo, small_spec, song
 
 from render import video
 from render.ffmpeg import Limits, find_ffmpeg, run_ffmpeg
 from render.spec import RenderError
 from render.video import render_video
+from render_media import EMBEDDED, FFMPEG, photo, small_spec, song
 
 ENDLESS = [FFMPEG, "-v", "error", "-re", "-f", "lavfi", "-i", "anullsrc", "-f", "null", "-"]
 

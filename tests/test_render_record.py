@@ -4,11 +4,11 @@ import zlib
 
 import pytest
 from PIL import Image, ImageDraw, ImageStat
-from render_media import ART, photo, small_spec, unlike
 
 from render import record
 from render.record import make_poster, make_preview, make_scene, turn
 from render.spec import RenderError
+from render_media import ART, photo, small_spec, unlike
 
 
 def png_header(width: int, height: int) -> bytes:

@@ -2,12 +2,12 @@ import os
 import threading
 
 import pytest
-from render_media import FFMPEG, photo, small_spec, song
 
 from render import turns, video
 from render.spec import RenderError
 from render.turns import TurnCache, turn_key
 from render.video import prepare_turn
+from render_media import FFMPEG, photo, small_spec, song
 
 
 @pytest.fixture

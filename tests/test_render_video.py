@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 from PIL import ImageStat
-from render_media import EMBEDDED, FFMPEG, frames, photo, run, small_spec, song, unlike
-from test_render_audio import tagged_song
 
 from render.audio import AudioReport, check_song
 from render.probe import read_movie
 from render.spec import RenderError
 from render.video import prepare_turn, render_video
+from render_media import EMBEDDED, FFMPEG, frames, photo, run, small_spec, song, unlike
+from test_render_audio import tagged_song
 
 SIZE = 128
 

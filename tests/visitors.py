@@ -4,9 +4,10 @@ import io
 import json
 from typing import Any
 
-from microsite import Site
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, FilePayload, Page, Route, expect
+
+from microsite import Site
 
 PHONE = {"width": 360, "height": 740}
 DESKTOP = {"width": 1280, "height": 860}

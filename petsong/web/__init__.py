@@ -12,7 +12,7 @@ from petsong import database, logs, migrate
 from petsong.limits import client_key, make_limiter
 from petsong.queues import Queues, impatient_client
 from petsong.settings import Settings, load_settings
-from petsong.web import admin, errors, health, media, pages, results, submissions, webhook
+from petsong.web import admin, commands, errors, health, media, pages, results, submissions, webhook
 from petsong.web.extension import Parts
 from petsong.web.extension import parts as current_parts
 
@@ -60,6 +60,7 @@ def _register(app: Flask, parts: Parts) -> None:
     for module in (webhook, media, health, admin):
         app.register_blueprint(module.blueprint)
     app.register_blueprint(pages.pages)
+    commands.register(app)
     app.before_request(_open)
     app.after_request(_headers)
     app.after_request(_log_access)

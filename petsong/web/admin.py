@@ -13,7 +13,7 @@ from petsong.models import Submission
 from petsong.queues import Queues
 from petsong.schemas import QueueStatus
 from petsong.settings import QUEUE_NAMES
-from petsong.web.errors import ApiError
+from petsong.web.errors import ApiError, respond
 from petsong.web.extension import parts
 
 blueprint = Blueprint("admin", __name__, url_prefix="/api/admin")
@@ -24,14 +24,14 @@ def _require_operator() -> Response | None:
     settings = parts().settings
     if not settings.admin_password:
         raise ApiError(404, "not_found", "Not found", "There is nothing at this address.")
-    given = request.authorization
+    # Before the password is looked at: beyond five wrong ones a minute the right one must not tell itself apart.
+    with parts().limiter.limit("5/minute", scope="login", deduct_when=lambda answer: answer.status_code == 401):
+        given = request.authorization
     name, password = (given.username or "", given.password or "") if given and given.type == "basic" else ("", "")
     right = hmac.compare_digest(name.encode(), settings.admin_username.encode())
     if hmac.compare_digest(password.encode(), settings.admin_password.encode()) and right:
         return None
-    with parts().limiter.limit("5/minute", scope="login"):
-        response = jsonify({"success": False, "code": "unauthorized", "error": "Unauthorized", "message": "Please log in."})
-    response.status_code = 401
+    response = respond(ApiError(401, "unauthorized", "Unauthorized", "Please log in."))
     response.headers["WWW-Authenticate"] = 'Basic realm="petsong", charset="UTF-8"'
     return response
 

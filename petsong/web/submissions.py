@@ -7,6 +7,7 @@ from typing import Any
 from cuid2 import Cuid
 from flask import Blueprint, Response, jsonify, request
 from flask_limiter import Limiter
+from flask_limiter.errors import RateLimitExceeded
 from pydantic import ValidationError
 from werkzeug.exceptions import RequestEntityTooLarge
 
@@ -38,13 +39,21 @@ POLL_SECONDS = {"downloading": 2.0, "rendering": 1.0}
 
 def make_blueprint(settings: Settings, limiter: Limiter) -> Blueprint:
     blueprint = Blueprint("submissions", __name__)
-    accepted = limiter.limit(
-        f"{settings.submissions_per_hour_per_ip}/hour", scope="accepted", deduct_when=lambda r: r.status_code == 200
-    )
-    rejected = limiter.limit(
-        f"{settings.submissions_per_hour_per_ip * 10}/hour", scope="rejected", deduct_when=lambda r: r.status_code != 200
-    )
-    limited = accepted(rejected(_take_in))
+    per_hour = settings.submissions_per_hour_per_ip
+    # Looked at before the work, counted in one step right before the row: parallel posts must not slip through between.
+    look = limiter.limit(f"{per_hour}/hour", scope="accepted", deduct_when=lambda _: False)
+    count = limiter.limit(f"{per_hour}/hour", scope="accepted")
+    rejected = limiter.limit(f"{per_hour * 10}/hour", scope="rejected", deduct_when=lambda r: r.status_code != 200)
+    check, store = look(rejected(_check)), count(_store)
+
+    def take_in(data: dict[str, Any], idempotency: Idempotency | None) -> Any:
+        try:
+            return store(*check(data), idempotency)
+        except (ApiError, RateLimitExceeded):
+            twin = _answered_before(idempotency)  # the same form may have been taken in meanwhile
+            if twin is None:
+                raise
+            return twin
 
     @blueprint.post("/api/submissions")
     def submit() -> Response:
@@ -54,7 +63,7 @@ def make_blueprint(settings: Settings, limiter: Limiter) -> Blueprint:
         answer = _answered_before(idempotency)
         if answer is None:
             _require_open(parts())
-            answer = limited(data, idempotency)
+            answer = take_in(data, idempotency)
         return jsonify(answer)
 
     blueprint.get("/api/submissions/<session_id>/status")(status)
@@ -136,11 +145,15 @@ def closing_reason(shared: Parts) -> tuple[str, str] | None:
 
 # ---- taking it in
 
-def _take_in(data: dict[str, Any], idempotency: Idempotency | None) -> dict[str, Any]:
+def _check(data: dict[str, Any]) -> tuple[Arrival, bytes, dict[str, Any]]:
+    """The row to be, its photo, and the answer to give."""
     shared = parts()
     form = _read_form(data, shared)
     cookie_id, is_new = _cookie(form.cookie_id)
     jpeg = _read_photo(form.photo)
+    used, most = limits.attempts_used(cookie_id), shared.settings.form_submit_retry
+    if used >= most:  # decided under a lock later; known now, it does not count as one of the address's accepted posts
+        raise _limit_reached(LimitReached(used, most))
     session_id = new_session_id()
     answer = Accepted(session_id=session_id, cookie_id=cookie_id if is_new else None).model_dump(exclude_none=True)
     arrival = Arrival(
@@ -149,7 +162,7 @@ def _take_in(data: dict[str, Any], idempotency: Idempotency | None) -> dict[str,
         photo_path=f"uploads/{session_id}.jpg", owner_name_said=form.owner_name_said or "",
         pet_name_said=form.pet_name_said or "",
     )
-    return _store(shared, arrival, jpeg, answer, idempotency)
+    return arrival, jpeg, answer
 
 
 def _read_form(data: dict[str, Any], shared: Parts) -> SubmissionForm:
@@ -174,20 +187,15 @@ def _read_photo(text: str) -> bytes:
         raise ApiError(400, "invalid_image", "Invalid image format", PHOTO_MESSAGE, fields={"photo": str(error)}) from None
 
 
-def _store(
-    shared: Parts, arrival: Arrival, jpeg: bytes, answer: dict[str, Any], idempotency: Idempotency | None
-) -> dict[str, Any]:
+def _store(arrival: Arrival, jpeg: bytes, answer: dict[str, Any], idempotency: Idempotency | None) -> dict[str, Any]:
     """The photo first, then the row: a row always has its photo. A photo that stays without a row is the sweep's."""
+    shared = parts()
     shared.storage.put_bytes(arrival.photo_path, jpeg)
     try:
         given: dict[str, Any] = accept(shared.settings, arrival, answer, idempotency)
     except LimitReached as error:
         shared.storage.delete(arrival.photo_path)
-        raise ApiError(
-            429, "rate_limit_exceeded", "rate_limit_exceeded",
-            "You have reached the maximum number of submissions. Please check back later.",
-            attempts_used=error.used, max_attempts=error.limit,
-        ) from None
+        raise _limit_reached(error) from None
     except KeyMismatch:
         shared.storage.delete(arrival.photo_path)
         raise _mismatch() from None
@@ -196,6 +204,14 @@ def _store(
     else:
         shared.storage.delete(arrival.photo_path)
     return given
+
+
+def _limit_reached(error: LimitReached) -> ApiError:
+    return ApiError(
+        429, "rate_limit_exceeded", "rate_limit_exceeded",
+        "You have reached the maximum number of submissions. Please check back later.",
+        attempts_used=error.used, max_attempts=error.limit,
+    )
 
 
 # ---- on its way
@@ -231,5 +247,3 @@ def availability() -> Response:
         open=closed is None, reason=closed[0] if closed else None, message=closed[1] if closed else "",
         estimated_seconds=None if closed else expected,
     ).model_dump())
-
-

@@ -1,0 +1,153 @@
+"""Words as somebody speaks them on one pitch: samples, and where each syllable's consonants and vowel lie in them."""
+
+import ctypes.util
+import importlib
+import json
+import shutil
+import subprocess
+import sys
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from scripts.processes import dies_with_parent
+
+ROOT = Path(__file__).parents[3]
+SPEAK_SECONDS = 30
+RATE_OF_SPEECH = 135  # words a minute
+ENGLISH = "en-us"
+
+# Which language reads a script, by the first word of its letters' names in Unicode.
+LANGUAGES = {
+    "CYRILLIC": "ru", "DEVANAGARI": "hi", "GREEK": "el", "ARABIC": "ar", "HEBREW": "he", "HANGUL": "ko", "HIRAGANA": "ja",
+    "KATAKANA": "ja", "CJK": "cmn", "BENGALI": "bn", "TAMIL": "ta", "TELUGU": "te", "THAI": "th", "GEORGIAN": "ka",
+    "ARMENIAN": "hy", "GUJARATI": "gu", "GURMUKHI": "pa", "KANNADA": "kn", "MALAYALAM": "ml", "SINHALA": "si",
+    "MYANMAR": "my", "ETHIOPIC": "am",
+}  # fmt: skip
+# Words that espeak-ng would say as a letter or with full weight when they stand alone: its own mnemonics for them.
+SOFT = {"a": "[[@]]", "A": "[[@]]", "I": "[[aI]]", "the": "[[D@]]", "The": "[[D@]]"}
+_VOWELS = frozenset("aeiouyɑɐɒæɛəɚɜɝɪɨɔøœɵʉʊʌɯɤɘɞɶᵻ")
+_VOICELESS = frozenset("ptkqcfθsʃʂɕxχhħçɸʔɬ")
+_SYLLABIC = "\N{COMBINING VERTICAL LINE BELOW}"
+_STRESS = "ˈˌ"
+
+
+@dataclass(frozen=True)
+class Phone:
+    """A phoneme of a spoken word, in samples from the word's start."""
+
+    start: int
+    end: int
+    vowel: bool
+    voiced: bool
+    stressed: bool
+
+
+@dataclass(frozen=True)
+class Syllable:
+    """Where a syllable's onset, vowel and coda lie in its word's samples: start <= vowel < coda <= end."""
+
+    start: int
+    vowel: int
+    coda: int
+    end: int
+    stressed: bool
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """A word: mono samples (-1 to 1) at `rate`, its phonemes, and its syllables, at least one."""
+
+    sound: np.ndarray
+    rate: int
+    phones: tuple[Phone, ...]
+    syllables: tuple[Syllable, ...]
+
+
+def find_library() -> tuple[str, str | None] | None:
+    """Path of espeak-ng's library and of its data (None: it knows): the installed one, else espeakng_loader's."""
+    if shutil.which("espeak-ng") and (installed := ctypes.util.find_library("espeak-ng")):
+        return installed, None
+    try:
+        loader = importlib.import_module("espeakng_loader")
+    except (ImportError, OSError, RuntimeError):
+        return None
+    return str(loader.get_library_path()), str(loader.get_data_path())
+
+
+def language_of(text: str) -> str:
+    """The language that reads this word's letters; English where nothing else does."""
+    for letter in text:
+        script = unicodedata.name(letter, "").split(" ")[0].split("-")[0]
+        if script in LANGUAGES:
+            return LANGUAGES[script]
+    return ENGLISH
+
+
+def speak(texts: Sequence[str], variant: str, pitch: int) -> dict[str, Spoken]:
+    """Every text that could be spoken; none at all where there is no voice. The same texts give the same samples."""
+    found = find_library()
+    if found is None:
+        return {}
+    said = _ask(found, texts, variant, pitch)
+    if said is None:  # a letter that it cannot bear: better all others than none
+        said = _ask(found, [text for text in texts if text.isascii()], variant, pitch)
+    return said or {}
+
+
+def _ask(found: tuple[str, str | None], texts: Sequence[str], variant: str, pitch: int) -> dict[str, Spoken] | None:
+    words = [[SOFT.get(text, text), language_of(text), text in SOFT] for text in texts]
+    asked = {"library": found[0], "data": found[1], "variant": variant, "fallback": ENGLISH, "pitch": pitch}
+    asked |= {"rate": RATE_OF_SPEECH, "words": words}
+    argv = dies_with_parent([sys.executable, "-m", "scripts.sandbox.compose.speaker"], "KILL")
+    try:
+        done = subprocess.run(
+            argv, input=json.dumps(asked).encode(), capture_output=True, timeout=SPEAK_SECONDS, cwd=ROOT
+        )
+    except subprocess.TimeoutExpired:
+        return None
+    if done.returncode != 0:
+        return None
+    head, _newline, sound = done.stdout.partition(b"\n")
+    return _parsed(texts, json.loads(head), np.frombuffer(sound, "<i2").astype(np.float32) / 32768)
+
+
+def _parsed(texts: Sequence[str], head: dict[str, list[tuple[int, list[tuple[int, str]]]]], sound: np.ndarray) -> dict[str, Spoken]:
+    found: dict[str, Spoken] = {}
+    start, rate = 0, int(str(head["rate"]))
+    for text, (length, events) in zip(texts, head["words"], strict=True):
+        phones = phones_of(events, length)
+        syllables = syllables_of(phones)
+        if syllables:
+            found[text] = Spoken(sound[start : start + length], rate, phones, syllables)
+        start += length
+    return found
+
+
+def phones_of(events: Sequence[tuple[int, str]], length: int) -> tuple[Phone, ...]:
+    """The phonemes proper: pauses and changes of language fall out."""
+    ends = [*(at for at, _name in events[1:]), length]
+    phones = []
+    for (start, name), end in zip(events, ends, strict=True):
+        bare = name.lstrip(_STRESS)
+        if not bare or bare[0] in "_(" or end <= start:
+            continue
+        vowel = bare[0] in _VOWELS or _SYLLABIC in bare
+        phones.append(Phone(start, end, vowel, vowel or bare[0] not in _VOICELESS, name[0] == "ˈ"))
+    return tuple(phones)
+
+
+def syllables_of(phones: Sequence[Phone]) -> tuple[Syllable, ...]:
+    """One per vowel: of the consonants between two vowels the last begins the second one's syllable."""
+    vowels = [at for at, phone in enumerate(phones) if phone.vowel]
+    found: list[Syllable] = []
+    for number, at in enumerate(vowels):
+        first = 0 if number == 0 else max(vowels[number - 1] + 1, at - 1)
+        last = vowels[number + 1] - 1 if number + 1 < len(vowels) else len(phones)
+        last = max(at + 1, last) if number + 1 < len(vowels) else last
+        end = phones[last - 1].end
+        found.append(Syllable(phones[min(first, at)].start, phones[at].start, phones[at].end, end, phones[at].stressed))
+    return tuple(found)
