@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from jobs.tools import Tools, tools
-from jobs.wrapper import held, holder, job, recorded, without_database
+from jobs.wrapper import given_back, held, holder, job, recorded, without_database
 from petsong import database
 from petsong.database import db
 from petsong.downloads import DownloadError, download_song
-from petsong.lifecycle.claims import Claim, advance, fail, later, release, write
+from petsong.lifecycle.claims import Claim, advance, later, release, write
+from petsong.lifecycle.orders import end_without_song
 from petsong.lifecycle.readback import (
     finish_readback,
     open_questions,
@@ -20,14 +21,15 @@ from petsong.lifecycle.readback import (
 )
 from petsong.lifecycle.stages import MAX_TRIES, Stage
 from petsong.models import Submission
+from petsong.sonauto import TaskAnswer
 from render.audio import AudioReport, check_song
 from render.spec import RenderError
 
 log = logging.getLogger(__name__)
-READBACK_LEASE_SECONDS = 120
+READBACK_LEASE_SECONDS = 210
 DOWNLOAD_LEASE_SECONDS = 180
 UNREACHABLE_SECONDS = 600
-TIMING_PAUSE_SECONDS = 20
+TIMING_PAUSES_SECONDS = (5, 300)  # the pause is as long as it took so far, within these
 TIMING_MAX_SECONDS = 1800
 OUR_OWN_FAULTS = ("ffmpeg_missing",)
 
@@ -45,14 +47,15 @@ def fetch_generation_details(session_id: str) -> None:
         claim = take_for_readback(session_id, READBACK_LEASE_SECONDS, holder())
         if claim is None:
             return  # not due, or its sender is still at it and will see the hint
-    _read_back(t, session_id, claim)
+    with given_back(claim, t.settings):
+        _read_back(t, session_id, claim)
 
 
 def _read_back(t: Tools, session_id: str, claim: Claim | None) -> None:
     asked_at, moved = None, None
     for question in open_questions(session_id):
         with without_database():
-            answer = t.service.fetch(question.task_id)
+            answer = _ask(t, question.task_id)
         asked_at = question.asked_at
         news = recorded(lambda q=question, a=answer, c=claim: record_news(t.settings, c, q, a))  # type: ignore[misc]
         if news is not None:
@@ -62,6 +65,14 @@ def _read_back(t: Tools, session_id: str, claim: Claim | None) -> None:
     if moved is None:
         again = finish_readback(t.settings, claim, session_id, asked_at)
     _next(t, session_id, moved, again)
+
+
+def _ask(t: Tools, task_id: str) -> TaskAnswer:
+    """That a task is not known counts only from a service that knows us: a wrong base address answers 404 to everything."""
+    answer = t.service.fetch(task_id)
+    if answer.reachable and not answer.known and t.service.balance() is None:
+        return TaskAnswer(reachable=False)
+    return answer
 
 
 def _next(t: Tools, session_id: str, moved: Stage | None, again: bool) -> None:
@@ -79,7 +90,7 @@ def _next(t: Tools, session_id: str, moved: Stage | None, again: bool) -> None:
 @job
 def download_audio(session_id: str) -> None:
     t = tools()
-    with held(session_id, Stage.DOWNLOADING, DOWNLOAD_LEASE_SECONDS, t.settings.backoff) as claim:
+    with held(session_id, Stage.DOWNLOADING, DOWNLOAD_LEASE_SECONDS, t.settings) as claim:
         if claim is None:
             return
         row = Submission.get_by_id(session_id)
@@ -99,8 +110,9 @@ def download_audio(session_id: str) -> None:
 
 
 def _fetch_song(t: Tools, claim: Claim, row: Any, song: Path) -> None:
+    waited = (database.now() - row.stage_since).total_seconds() > UNREACHABLE_SECONDS / 2
     with without_database():
-        fresh = _ask_again(t, row) if claim.tries > 1 or not row.llm_response else None
+        fresh = _ask_again(t, row) if claim.tries > 1 or waited or not row.llm_response else None
         url = fresh or row.llm_response
         if not url:
             raise DownloadError("no_song", "The service says SUCCESS but names no song.", permanent=True)
@@ -134,8 +146,8 @@ def _download_failed(t: Tools, claim: Claim, code: str, detail: str, *, counts: 
     if not counts:
         release(claim, check_in=UNREACHABLE_SECONDS, tries=claim.tries - 1, reason=code, detail=detail)
     elif claim.tries >= MAX_TRIES[Stage.DOWNLOADING]:
-        fail(claim, code, detail=detail)
-        log.error("submission failed", extra={"reason": code})
+        if end_without_song(t.settings, claim, code, detail=detail) == Stage.FAILED:
+            log.error("submission failed", extra={"reason": code})
     else:
         release(claim, check_in=t.settings.backoff(claim.tries), reason=code, detail=detail)
 
@@ -157,9 +169,10 @@ def fetch_word_timing(session_id: str) -> None:
     with without_database():
         answer = t.service.fetch(row.llm_task_id)
     moment = database.now()
-    patient = row.received_from_llm is not None and moment < later(row.received_from_llm, TIMING_MAX_SECONDS)
-    again = answer.word_timing is None and answer.alignment not in ("failed",) and patient
-    due = later(moment, TIMING_PAUSE_SECONDS) if again else None
+    waited = (moment - row.received_from_llm).total_seconds() if row.received_from_llm else TIMING_MAX_SECONDS
+    again = answer.word_timing is None and answer.alignment != "failed" and waited < TIMING_MAX_SECONDS
+    shortest, longest = TIMING_PAUSES_SECONDS
+    due = later(moment, min(max(waited, shortest), longest)) if again else None
     with db.atomic():
         columns = {"word_timing": answer.word_timing} if answer.word_timing else {}
         Submission.update(timing_check_at=due, **columns).where(

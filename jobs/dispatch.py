@@ -10,7 +10,7 @@ from petsong.lifecycle.recovery import begin_tick, due_jobs_of
 from petsong.lifecycle.sending import begin_call, claim_rows, record_answer, void_call
 from petsong.lifecycle.stages import Stage
 from petsong.models import Submission
-from petsong.sonauto import Answer, Meaning
+from petsong.sonauto import Meaning
 
 log = logging.getLogger(__name__)
 LEASE_SECONDS = 90
@@ -21,18 +21,17 @@ STALE_CREDITS_SECONDS = 60
 def process_pending_queue() -> None:
     """Only claims and enqueues; never waits for the network."""
     t = tools()
-    affordable = limits.affordable_songs(t.settings)
-    for session_id in claim_rows(t.settings, affordable):
+    for session_id in claim_rows(t.settings, lambda: limits.affordable_songs(t.settings)):
         t.queues.enqueue("send_to_sonauto", session_id)
         t.queues.enqueue("prepare_record", session_id)
-    if affordable is None and begin_tick("check_credits_on_demand", STALE_CREDITS_SECONDS):
+    if limits.affordable_songs(t.settings) is None and begin_tick("check_credits_on_demand", STALE_CREDITS_SECONDS):
         t.queues.enqueue("check_credits")
 
 
 @job
 def send_to_sonauto(session_id: str) -> None:
     t = tools()
-    with held(session_id, Stage.SENDING, LEASE_SECONDS, t.settings.backoff) as claim:
+    with held(session_id, Stage.SENDING, LEASE_SECONDS, t.settings) as claim:
         if claim is None:
             return
         row = Submission.get_by_id(session_id)
@@ -54,15 +53,17 @@ def _order(t: Tools, row: Any) -> Any:
     )
 
 
-def _call(t: Tools, claim: Claim, attempt: Any, order: Any) -> Answer:
+def _call(t: Tools, claim: Claim, attempt: Any, order: Any) -> None:
     base = t.settings.webhook_base_url
     webhook_url = f"{base}/api/webhook/{attempt.token}" if base else None
     with without_database():
         answer = t.service.submit(order, webhook_url, send_within=claim.seconds_left())
     level = logging.INFO if answer.meaning == Meaning.ACCEPTED else logging.WARNING
     log.log(level, "order answered", extra={"meaning": answer.meaning, "status": answer.http_status, "attempt": attempt.number})
-    recorded(lambda: record_answer(t.settings, claim, attempt, answer))
-    return answer
+    if answer.meaning == Meaning.FREE_EVERYONE and claim.seconds_left() <= 0:
+        recorded(lambda: void_call(claim, attempt))  # it was we who were too late: that is no refusal
+    else:
+        recorded(lambda: record_answer(t.settings, claim, attempt, answer))
 
 
 def _follow_up(t: Tools, session_id: str) -> None:

@@ -40,7 +40,7 @@ def prepare_record(session_id: str) -> None:
 @job
 def create_video(session_id: str) -> None:
     t = tools()
-    with held(session_id, Stage.RENDERING, LEASE_SECONDS, t.settings.backoff) as claim:
+    with held(session_id, Stage.RENDERING, LEASE_SECONDS, t.settings) as claim:
         if claim is None:
             return
         row = Submission.get_by_id(session_id)

@@ -95,7 +95,7 @@ def bury(t: Tools, dead: str) -> None:
     for session_id in free_rows_of_the_dead(t.settings, dead):
         wanted = due_jobs_of(session_id)
         if wanted:
-            t.queues.enqueue(wanted, session_id)
+            t.queues.enqueue(wanted, session_id, front=True)
 
 
 def run_sweep(t: Tools) -> None:
@@ -104,9 +104,9 @@ def run_sweep(t: Tools) -> None:
         waiting = t.queues.waiting("sonauto", "downloads", "renders")
         for name, session_id in due_jobs():
             if (name, session_id) not in waiting:
-                t.queues.enqueue(name, session_id)
-        for row in _timing_due():
-            if ("fetch_word_timing", row.session_id) not in waiting:
+                t.queues.enqueue(name, session_id, front=name == "create_video")
+        if not t.queues.queue("sonauto").count:  # a side job stands in nobody's way
+            for row in _timing_due():
                 t.queues.enqueue("fetch_word_timing", row.session_id)
     except RedisError as error:
         log.warning("the queues can't be read", extra={"error": type(error).__name__})
@@ -118,7 +118,7 @@ def run_sweep(t: Tools) -> None:
 
 
 def _timing_due() -> list[Submission]:
-    return list(Submission.select(Submission.session_id).where(Submission.timing_check_at <= database.now()).limit(200))
+    return list(Submission.select(Submission.session_id).where(Submission.timing_check_at <= database.now()).limit(20))
 
 
 def _catch_up(t: Tools) -> None:

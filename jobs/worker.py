@@ -12,7 +12,7 @@ import signal
 import socket
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import Any
 
@@ -26,14 +26,14 @@ from jobs.wrapper import holder, name_pool
 from petsong import database
 from petsong.migrate import MigrationsPending
 from petsong.models import Heartbeat
-from petsong.queues import JOBS, patient_client
+from petsong.queues import JOBS, Queues, impatient_client, patient_client
 from petsong.settings import QUEUE_NAMES, SettingsError
 from render.spec import RenderError
 
 log = logging.getLogger(__name__)
 PRELOADED = (collect, dispatch, produce, upkeep)  # imported here, jobs start in milliseconds
 HEARTBEAT_SECONDS = 5.0
-SWEEP_LOOK_SECONDS = 15.0
+SWEEP_LOOK_SECONDS = 5.0
 STOP_SECONDS = 20.0
 QUICK_DEATH_SECONDS = 5.0
 PR_SET_PDEATHSIG = 1
@@ -63,6 +63,8 @@ class Pool:
         signal.signal(signal.SIGINT, self._stop)
         name_pool(self.name)
         _prctl(PR_SET_CHILD_SUBREAPER, 1)  # the jobs of a killed worker become ours to bury
+        # In the parent nothing may wait long: a frozen Redis would keep it from restarting workers.
+        quick = replace(self.tools, queues=Queues(impatient_client(self.tools.settings.redis_url)))
         started_at, beat, look = None, 0.0, 0.0
         while not self.stopping:
             self._reap()
@@ -73,7 +75,7 @@ class Pool:
                 started_at = self._safely(lambda since=started_at: self._heartbeat(since)) or started_at
             if now >= look:
                 look = now + min(SWEEP_LOOK_SECONDS, self.tools.settings.sweep_interval)
-                self._safely(lambda: upkeep.sweep_if_late(self.tools))
+                self._safely(lambda: upkeep.sweep_if_late(quick))
             time.sleep(0.2)
         self._end()
 
@@ -87,7 +89,9 @@ class Pool:
                 return duty()
         except (database.DatabaseLost, *database.CONNECTION_ERRORS) as error:
             log.warning("the database is away", extra={"error": type(error).__name__})
-            return None
+        except Exception:
+            log.exception("a duty of the pool failed")
+        return None
 
     def _heartbeat(self, started_at: Any) -> Any:
         moment = database.now()
@@ -117,7 +121,7 @@ class Pool:
     def _buried(self, place: Place, status: int) -> None:
         lived = time.monotonic() - place.started
         place.quick_deaths = place.quick_deaths + 1 if lived < QUICK_DEATH_SECONDS else 0
-        pause = min(10.0, 0.5 * 2**place.quick_deaths) if place.quick_deaths else 0.0
+        pause = min(10.0, 0.5 * 2 ** min(place.quick_deaths, 6)) if place.quick_deaths else 0.0
         place.pid, place.not_before = 0, time.monotonic() + pause
         if not self.stopping:
             log.warning("worker ended", extra={"queue": place.queue, "status": status, "restart_in": pause})
@@ -139,6 +143,8 @@ class Pool:
             _prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
             if os.getppid() == parent:
                 code = work(self.tools, queue)
+        except Exception:
+            log.exception("worker broke off", extra={"queue": queue})
         finally:
             os._exit(code)
 

@@ -14,13 +14,15 @@ from typing import TypeVar
 from rq.exceptions import ShutDownImminentException
 
 from petsong import database, logs
-from petsong.lifecycle.claims import Claim, ClaimLost, fail, release, take
+from petsong.lifecycle.claims import Claim, ClaimLost, release, take
+from petsong.lifecycle.orders import end_without_song
 from petsong.lifecycle.recovery import job_for
 from petsong.lifecycle.stages import MAX_TRIES, Stage
+from petsong.settings import Settings
 
 log = logging.getLogger("jobs")
 Returned = TypeVar("Returned")
-RECORD_PAUSES = (0.5, 2.0, 5.0, 10.0)
+RECORD_PAUSES = (0.5, 2.0, 5.0, 10.0, 15.0, 15.0, 15.0)  # a managed failover takes up to a minute
 
 
 def job(function: Callable[..., None]) -> Callable[..., None]:
@@ -56,38 +58,44 @@ def holder(pid: int | None = None) -> str:
 
 
 @contextmanager
-def held(session_id: str, stage: Stage, lease_seconds: float, backoff: Callable[[int], float]) -> Iterator[Claim | None]:
+def held(session_id: str, stage: Stage, lease_seconds: float, settings: Settings) -> Iterator[Claim | None]:
     """The row in this stage, or None. An unexpected failure gives it back for another try, or ends it after the last."""
     claim = take(session_id, stage, lease_seconds, holder=holder())
-    if claim is None:
-        yield None
-        return
-    try:
+    with given_back(claim, settings):
         yield claim
+
+
+@contextmanager
+def given_back(claim: Claim | None, settings: Settings) -> Iterator[None]:
+    """Whatever is raised inside, the row does not stay ours until its lease ends."""
+    try:
+        yield
     except ClaimLost:
         raise
-    except ShutDownImminentException:  # a deployment, not the song's fault
-        release(claim, check_in=0 if job_for(session_id, stage) else None, tries=claim.tries - 1, reason="stopped")
-        raise
-    except Exception:
-        _give_back(claim, backoff, traceback.format_exc())
+    except (Exception, ShutDownImminentException) as error:
+        if claim is not None:
+            _give_back(claim, settings, error)
         raise
 
 
-def _give_back(claim: Claim, backoff: Callable[[int], float], trace: str) -> None:
-    """Where the database is away too, the lease's end does it."""
-    log.error("job crashed", extra={"stage": claim.stage, "tries": claim.tries})
+def _give_back(claim: Claim, settings: Settings, error: BaseException) -> None:
+    """A read-back, and a job stopped by a deployment, use up no try. Where the database is away, the lease's end does it."""
+    stopped = isinstance(error, ShutDownImminentException)
+    log.log(logging.WARNING if stopped else logging.ERROR, "job broke off", extra={"stage": claim.stage, "tries": claim.tries})
+    trace = "" if stopped else "".join(traceback.format_exception(error))
+    free = stopped or claim.stage in (Stage.GENERATING, Stage.SENDING)
     try:
-        if claim.stage == Stage.SENDING:
+        with database.connection():
+            if not free and claim.tries >= MAX_TRIES[claim.stage]:
+                end_without_song(settings, claim, f"{claim.stage}_crashed", detail=trace)
+                return
+            pause = 0 if stopped else settings.backoff(claim.tries)
             # A call that was begun may have been accepted: then nothing is due but time or a webhook.
-            wanted = job_for(claim.session_id, claim.stage)
-            release(claim, check_in=backoff(claim.tries) if wanted else None, reason="crashed", detail=trace)
-        elif claim.tries >= MAX_TRIES[claim.stage]:
-            fail(claim, f"{claim.stage}_crashed", detail=trace)
-        else:
-            release(claim, check_in=backoff(claim.tries), reason="crashed", detail=trace)
-    except (ClaimLost, database.DatabaseLost, *database.CONNECTION_ERRORS) as error:
-        log.warning("could not give the row back", extra={"error": type(error).__name__})
+            due = None if claim.stage == Stage.SENDING and not job_for(claim.session_id, claim.stage) else pause
+            tries = claim.tries - 1 if free else claim.tries
+            release(claim, check_in=due, tries=tries, reason="stopped" if stopped else "crashed", detail=trace)
+    except (ClaimLost, database.DatabaseLost, *database.CONNECTION_ERRORS) as lost:
+        log.warning("could not give the row back", extra={"error": type(lost).__name__})
 
 
 @contextmanager

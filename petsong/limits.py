@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 READING_STALE_SECONDS = 900
 GENERATION_GUESS_SECONDS = 90.0
 PRODUCTION_SECONDS = 15.0
+RENDER_SECONDS = 4.0  # of each that waits for its video
 
 
 # ---- addresses
@@ -35,22 +36,58 @@ def client_key() -> str:
         address = ipaddress.ip_address(request.remote_addr or "")
     except ValueError:
         return "unknown"
-    if address.version == 6 and address.ipv4_mapped:
-        return str(address.ipv4_mapped)
-    if address.version == 6:
-        return str(ipaddress.ip_network((address, 64), strict=False).network_address)
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped:  # how a socket for both kinds names IPv4: all of them lie in one /64
+            return str(address.ipv4_mapped)
+        return str(ipaddress.ip_network((int(address), 64), strict=False).network_address)
     return str(address)
 
 
+class WindowStore(RedisStorage):
+    """Moving windows in Redis, and in this process's memory while Redis is away, frozen or full. Never raises for that.
+
+    Flask-Limiter's own fallback does not cover deductions after the answer, nor a full Redis, which can still be read. So
+    after a failure this store reads memory alone until a write to Redis, tried every few seconds, succeeds.
+    """
+
+    STORAGE_SCHEME = ["petsong"]
+
+    def __init__(self, _uri: str, url: str, **options: Any) -> None:
+        super().__init__(url, **options)
+        self._memory = MemoryStorage()
+        self._away = False
+        self._try_again_at = 0.0
+
+    def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
+        if not self._away:
+            try:
+                return super().get_moving_window(key, limit, expiry)
+            except RedisError as error:
+                self._lose(error)
+        return self._memory.get_moving_window(key, limit, expiry)
+
+    def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
+        if not self._away or time.monotonic() >= self._try_again_at:
+            try:
+                acquired = super().acquire_entry(key, limit, expiry, amount)
+                self._away = False
+                return acquired
+            except RedisError as error:
+                self._lose(error)
+        return self._memory.acquire_entry(key, limit, expiry, amount)
+
+    def _lose(self, error: RedisError) -> None:
+        self._away = True
+        self._try_again_at = time.monotonic() + SKIP_SECONDS
+        log.warning("rate limits in memory", extra={"error": type(error).__name__})
+
+
 def make_limiter(settings: Settings) -> Limiter:
-    """Moving windows in Redis; in this process's memory while Redis is away."""
-    timeouts: dict[str, Any] = {"socket_timeout": 0.4, "socket_connect_timeout": 0.4}
-    url = settings.redis_url
-    if url.startswith("unix://"):
-        url = "redis+unix" + url.removeprefix("unix")
+    options: dict[str, Any] = {
+        "url": settings.redis_url, "socket_timeout": 0.4, "socket_connect_timeout": 0.4, "retry": Retry(NoBackoff(), 0),
+    }
     return Limiter(
-        client_key, storage_uri=url, storage_options=timeouts, strategy="moving-window", in_memory_fallback_enabled=True,
-        key_prefix="petsong",
+        client_key, storage_uri="petsong://", storage_options=options, strategy="moving-window", key_prefix="petsong",
     )
 
 
@@ -134,7 +171,8 @@ def wait_for_position(settings: Settings, position: int, generation: float) -> f
 def expected_wait(settings: Settings) -> float:
     """Seconds for somebody who comes now."""
     ahead = Submission.select().where(Submission.stage.in_([Stage.QUEUED, Stage.SENDING, Stage.GENERATING])).count()
-    return wait_for_position(settings, ahead + 1, typical_generation())
+    behind = Submission.select().where(Submission.stage.in_([Stage.DOWNLOADING, Stage.RENDERING])).count()
+    return wait_for_position(settings, ahead + 1, typical_generation()) + behind * RENDER_SECONDS
 
 
 def seconds_remaining(settings: Settings, row: Any, moment: datetime) -> tuple[int, int] | None:

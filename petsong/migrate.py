@@ -29,6 +29,7 @@ def migrate(made: Database) -> list[str]:
         postgres = database.is_postgres()
         if postgres:  # a second runner waits here, then finds nothing pending
             made.execute_sql("SET lock_timeout = '120s'")
+            made.execute_sql("SET statement_timeout = 0")
             made.execute_sql("SELECT pg_advisory_lock(hashtextextended('petsong:migrate', 0))")
         try:
             names: list[str] = Runner(made, str(FOLDER)).up()

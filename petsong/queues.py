@@ -30,8 +30,8 @@ class JobKind:
 
 JOBS = {
     "process_pending_queue": JobKind("jobs.dispatch.process_pending_queue", "dispatch", 30),
-    "send_to_sonauto": JobKind("jobs.dispatch.send_to_sonauto", "sonauto", 85),
-    "fetch_generation_details": JobKind("jobs.collect.fetch_generation_details", "sonauto", 115),
+    "send_to_sonauto": JobKind("jobs.dispatch.send_to_sonauto", "sonauto", 170),
+    "fetch_generation_details": JobKind("jobs.collect.fetch_generation_details", "sonauto", 200),
     "fetch_word_timing": JobKind("jobs.collect.fetch_word_timing", "sonauto", 75),
     "download_audio": JobKind("jobs.collect.download_audio", "downloads", 170),
     "prepare_record": JobKind("jobs.produce.prepare_record", "renders", 150),
@@ -71,8 +71,8 @@ class Queues:
         kind = JOBS[job]
         try:
             queue = self.queue(kind.queue)
-            if job == "process_pending_queue" and queue.count:
-                return True  # one that waits will see what was committed before now
+            if self._waits(queue, job, ids, front):
+                return True
             queue.enqueue_call(
                 kind.function, args=ids, timeout=kind.timeout, result_ttl=3600, failure_ttl=DAY, ttl=DAY,
                 job_id=message_id(job, *ids), description=job, at_front=front,
@@ -82,6 +82,16 @@ class Queues:
             self._skip_until = time.monotonic() + SKIP_SECONDS
             log.warning("enqueueing skipped", extra={"job": job, "error": type(error).__name__})
             return False
+
+    def _waits(self, queue: Queue, job: str, ids: tuple[str, ...], front: bool) -> bool:
+        """Whether a message that waits will see what was committed before now, so that bursts and floods leave one.
+
+        Of those for the front only the first hundred are looked at: a repeat stands there, or may.
+        """
+        if job == "process_pending_queue":
+            return bool(queue.count)
+        prefix = "-".join([job, *ids, ""]).encode()
+        return front and any(found.startswith(prefix) for found in self.client.lrange(queue.key, 0, 99))
 
     def waiting(self, *names: str) -> set[tuple[str, str]]:
         """(job, session id) of every message that waits in these queues. Raises RedisError."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from render.commands import check_args
 from render.ffmpeg import run_ffmpeg
-from render.probe import SongHeader, song_header
+from render.probe import SongHeader, song_header, tags_end
 from render.spec import RenderError, VideoSpec
 
 SHORTEST_SECONDS = 10.0
@@ -82,7 +82,7 @@ def check_song(
     """
     header = song_header(song)
     try:
-        outcome = run_ffmpeg(check_args(ffmpeg, song), timeout=timeout, stop=stop)
+        outcome = run_ffmpeg(check_args(ffmpeg, song, tags_end(song)), timeout=timeout, stop=stop)
     except RenderError as error:
         # A positive exit code is ffmpeg's verdict on the file; a signal or no memory says nothing about it.
         if error.code == "ffmpeg_failed" and "was killed" not in str(error) and "Cannot allocate" not in error.detail:

@@ -22,19 +22,23 @@ def file_url(path: Path) -> str:
     return "file:" + os.path.abspath(path)
 
 
-def song_input(song: Path) -> list[str]:
-    """An MP3 and nothing else: without -f a text file of that name is opened as a playlist."""
-    return [*ONLY_FILES, "-threads", "1", "-f", "mp3", "-i", file_url(song)]
+def song_input(song: Path, skip: int = 0) -> list[str]:
+    """An MP3 and nothing else: without -f a text file of that name is opened as a playlist.
+
+    `skip` bytes of tags: ffmpeg would read them whatever is told it, and needs minutes where one has 100,000 frames.
+    """
+    tags = ["-skip_initial_bytes", str(skip)] if skip else []
+    return [*ONLY_FILES, "-threads", "1", *tags, "-f", "mp3", "-i", file_url(song)]
 
 
-def check_args(ffmpeg: str, song: Path) -> list[str]:
+def check_args(ffmpeg: str, song: Path, skip: int = 0) -> list[str]:
     """One decode of the whole song through silencedetect, ebur128 with true peak, and volumedetect to nowhere.
 
     framelog=verbose keeps ebur128's ten lines a second out of the log (Debian's 5.1 has no "quiet").
     """
     filters = (f"silencedetect=noise={SILENCE_DB}dB:d={SILENCE_SECONDS},"
                "ebur128=peak=true:framelog=verbose,volumedetect")
-    return [ffmpeg, *QUIET, "-loglevel", "info", *song_input(song), "-map", "0:a:0", *BARE,
+    return [ffmpeg, *QUIET, "-loglevel", "info", *song_input(song, skip), "-map", "0:a:0", *BARE,
             "-af", filters, "-f", "null", "-"]
 
 
@@ -61,10 +65,10 @@ def aac_options(spec: VideoSpec, rate: int, sound_filter: str) -> list[str]:
             "-cutoff", str(min(20000, rate * 9 // 20))]
 
 
-def sound_args(ffmpeg: str, song: Path, spec: VideoSpec, rate: int, sound_filter: str, seconds: float, out: Path,
+def sound_args(ffmpeg: str, song: list[str], spec: VideoSpec, rate: int, sound_filter: str, seconds: float, out: Path,
                ) -> list[str]:
-    """The song as AAC alone, for the time in which the turn is still being made."""
-    return [ffmpeg, *QUIET, "-loglevel", "error", "-y", *song_input(song), "-map", "0:a:0", "-vn", *BARE,
+    """A song_input as AAC alone, for the time in which the turn is still being made."""
+    return [ffmpeg, *QUIET, "-loglevel", "error", "-y", *song, "-map", "0:a:0", "-vn", *BARE,
             *aac_options(spec, rate, sound_filter), "-t", f"{seconds:.6f}", "-f", "mp4", file_url(out)]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from mutagen import MutagenError
-from mutagen.mp3 import BitrateMode, MPEGInfo
+from mutagen.mp3 import MPEGInfo
 
 from render.spec import RenderError
 
@@ -17,7 +17,7 @@ MAX_MOOV_BYTES = 64 * 1024 * 1024
 
 @dataclass(frozen=True)
 class SongHeader:
-    """An MP3's own claim: seconds, Hz, channels; `exact` when it states a length rather than a bit rate alone."""
+    """An MP3's own claim: seconds, Hz, channels; `exact` when it counts its frames and does not state a bit rate alone."""
 
     seconds: float
     sample_rate: int
@@ -27,16 +27,33 @@ class SongHeader:
 
 def song_header(song: Path) -> SongHeader:
     """Read the first frames of an MP3. Raises RenderError audio_undecodable for anything that is not layer III."""
+    start = tags_end(song)
     try:
         with open(song, "rb") as file:
-            info = MPEGInfo(file)
+            info = MPEGInfo(file, start)
+            size = os.fstat(file.fileno()).st_size
     except (OSError, MutagenError, EOFError, ValueError, struct.error) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "no MP3 frames found"
         raise RenderError("audio_undecodable", f"the song cannot be read as MP3: {reason}", repr(error)) from None
     if info.sketchy or info.layer != 3:
         raise RenderError("audio_undecodable", "the song cannot be read as MP3: its frames do not follow each other")
-    exact = info.bitrate_mode != BitrateMode.UNKNOWN
-    return SongHeader(float(info.length), info.sample_rate, info.channels, exact)
+    # A count of frames is believed whoever wrote it: mutagen knows the bit rate's mode by a few encoders' marks only.
+    estimate = 8 * (size - info.frame_offset) / info.bitrate if info.bitrate else 0.0
+    return SongHeader(float(info.length), info.sample_rate, info.channels, exact=info.length != estimate)
+
+
+def tags_end(song: Path) -> int:
+    """The byte at which an MP3's leading ID3v2 tags end (ID3v2.4 structure 3.1); 0 without any. Raises RenderError."""
+    at = 0
+    try:
+        with open(song, "rb") as file:
+            while (head := file.read(10))[:3] == b"ID3" and len(head) == 10:
+                size = sum((byte & 0x7F) << shift for byte, shift in zip(head[6:], (21, 14, 7, 0), strict=True))
+                at += 10 + size + (10 if head[5] & 0x10 else 0)  # the flag of a footer
+                file.seek(at)
+    except OSError as error:
+        raise RenderError("audio_undecodable", f"the song cannot be read as MP3: {error.strerror}", repr(error)) from None
+    return at
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from render import commands
 from render.audio import AudioReport, Gain, check_song, gain_plan, output_rate, sound_filter
 from render.ffmpeg import Deadline, run_ffmpeg
 from render.files import new_file, work_room
-from render.probe import read_movie
+from render.probe import read_movie, tags_end
 from render.record import make_poster, make_preview, read_photo
 from render.spec import RenderError, VideoSpec
 from render.turns import CACHE_BYTES, TurnCache, make_turn, turn_key
@@ -137,6 +137,9 @@ class _Work:
     meter: _Meter
     stop: threading.Event = field(default_factory=threading.Event)
 
+    def source(self) -> list[str]:
+        return commands.song_input(self.song, tags_end(self.song))
+
     def check(self) -> AudioReport:
         report = check_song(self.song, ffmpeg=self.ffmpeg, timeout=min(60, self.deadline.left()), stop=self.stop)
         self.meter.add("check", 1)
@@ -154,7 +157,7 @@ class _Work:
         report = report or self.check()
         self.meter.add("check", 1)
         gain = gain_plan(report, self.spec)
-        argv = commands.sound_args(self.ffmpeg, self.song, self.spec, output_rate(report), sound_filter(gain, report),
+        argv = commands.sound_args(self.ffmpeg, self.source(), self.spec, output_rate(report), sound_filter(gain, report),
                                    report.seconds, out)
         self._run(argv, "sound", report)
         return report
@@ -164,7 +167,7 @@ class _Work:
         if sound is None:
             for step in ("check", "turn"):
                 self.meter.add(step, 1)
-            source = commands.song_input(self.song)
+            source = self.source()
             loudness = sound_filter(gain_plan(report, self.spec), report)
             coding = commands.aac_options(self.spec, output_rate(report), loudness)
         else:

@@ -14,8 +14,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import wraps
-from importlib import import_module
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 from unittest import mock
 
@@ -41,32 +41,33 @@ from scripts.servers import RedisServer, free_port
 ROOT = Path(__file__).resolve().parent.parent
 QUEUES = ("periodic", "dispatch", "sonauto", "downloads", "renders")
 FAST: dict[str, Any] = {
-    "poll_interval": 0.4, "sweep_interval": 0.4, "queue_processor_interval": 1, "credits_check_interval": 5,
-    "timeout_check_interval": 0.5, "unknown_after_minutes": 0.025, "song_max_minutes": 0.5, "webhook_timeout_minutes": 0.3,
-    "retry_backoff": (0.2, 0.4, 0.6), "api_request_timeout_seconds": 1.5, "form_submit_retry": 1000,
+    "poll_interval": 0.2, "sweep_interval": 0.2, "queue_processor_interval": 1, "credits_check_interval": 5,
+    "timeout_check_interval": 0.5, "unknown_after_minutes": 0.015, "song_max_minutes": 0.5, "webhook_timeout_minutes": 0.3,
+    "retry_backoff": (0.1, 0.2, 0.3), "api_request_timeout_seconds": 1, "form_submit_retry": 1000,
     "workers": {"dispatch": 1, "sonauto": 2, "downloads": 1, "renders": 1, "periodic": 1},
     "video_resolution": 120, "video_fps": 5, "vinyl_rpm": 60, "log_format": "text",
 }
 # Constants of the product that are no settings, scaled down likewise: in the test's own process and in pools,
 TUNED: dict[str, float] = {
-    "jobs.collect.UNREACHABLE_SECONDS": 0.5, "jobs.collect.TIMING_PAUSE_SECONDS": 0.5, "jobs.worker.HEARTBEAT_SECONDS": 0.5,
+    "jobs.collect.UNREACHABLE_SECONDS": 0.5, "jobs.worker.HEARTBEAT_SECONDS": 0.5,
 }
 # and where a test waits for leases to end.
 LEASES: dict[str, float] = {
-    "jobs.dispatch.LEASE_SECONDS": 3, "jobs.collect.READBACK_LEASE_SECONDS": 3, "jobs.collect.DOWNLOAD_LEASE_SECONDS": 3,
-    "jobs.produce.LEASE_SECONDS": 5,
+    "jobs.dispatch.LEASE_SECONDS": 2, "jobs.collect.READBACK_LEASE_SECONDS": 2, "jobs.collect.DOWNLOAD_LEASE_SECONDS": 2,
+    "jobs.produce.LEASE_SECONDS": 4,
 }
-# Where a pool's job can be stopped: (module, attribute, before or after it).
+# Where a pool's job can be stopped: owner, attribute, before or after it, and what its arguments must name.
+# Never inside a transaction: there SQLite would stand still for everybody, as long as the freeze lasts.
 POINTS = {
-    "order_claimed": ("jobs.dispatch", "begin_call", "before"),
-    "order_marked": ("jobs.dispatch", "begin_call", "after"),
-    "order_answered": ("jobs.dispatch", "record_answer", "before"),
-    "order_recorded": ("jobs.dispatch", "record_answer", "after"),
-    "song_fetched": ("jobs.collect", "download_song", "after"),
-    "song_stored": ("jobs.collect", "advance", "before"),
-    "render_begins": ("jobs.produce", "render_video", "before"),
-    "render_made": ("jobs.produce", "render_video", "after"),
-    "video_stored": ("jobs.produce", "advance", "before"),
+    "order_claimed": ("jobs.dispatch", "begin_call", "before", ""),
+    "order_marked": ("jobs.dispatch", "begin_call", "after", ""),
+    "order_answered": ("jobs.dispatch", "record_answer", "before", ""),
+    "order_recorded": ("jobs.dispatch", "record_answer", "after", ""),
+    "song_fetched": ("jobs.collect", "download_song", "after", ""),
+    "song_stored": ("petsong.storage.LocalStorage", "put_file", "after", "audio/"),
+    "render_begins": ("jobs.produce", "render_video", "before", ""),
+    "render_made": ("jobs.produce", "render_video", "after", ""),
+    "video_stored": ("petsong.storage.LocalStorage", "put_file", "after", "video/"),
 }
 
 
@@ -255,6 +256,8 @@ class Pool:
         with self.log.open("wb") as out:
             argv = [sys.executable, str(Path(__file__)), *queues]
             self.process = spawn(argv, out, env=environment, cwd=world.folder)
+        wait_until(lambda: "pool starts" in self.said() or self.process.poll() is not None, 20, "the pool")
+        assert self.process.poll() is None, self.said()
 
     @property
     def pid(self) -> int:
@@ -263,9 +266,9 @@ class Pool:
     def workers(self) -> list[int]:
         return children(self.pid)
 
-    def workers_when_up(self, count: int = 1) -> list[int]:
-        wait_until(lambda: len(self.workers()) >= count, 20, f"{count} workers of {self.pid}")
-        return self.workers()
+    def jobs(self) -> list[int]:
+        """The processes of the jobs that run."""
+        return [job for worker in self.workers() for job in children(worker)]
 
     def family(self) -> list[int]:
         return session_pids(self.pid)
@@ -337,28 +340,24 @@ def kill_job_and_worker(pid: int) -> None:
 
 # ---- the pool as a program
 
-def _set(dotted: str, value: Any) -> None:
-    module, _, name = dotted.rpartition(".")
-    assert hasattr(import_module(module), name), dotted
-    setattr(import_module(module), name, value)
-
-
-def _with_stops(module: str, name: str, points: dict[str, str], folder: Path) -> None:
-    real = getattr(import_module(module), name)
+def _watch(point: str, folder: Path) -> None:
+    owner, name, side, named = POINTS[point]
+    place = resolve_name(owner)
+    real = getattr(place, name)
 
     @wraps(real)
     def watched(*args: Any, **options: Any) -> Any:
-        _perhaps_stop(points.get("before"), folder)
+        if side == "before" and named in str(args):
+            _perhaps_stop(point, folder)
         result = real(*args, **options)
-        _perhaps_stop(points.get("after"), folder)
+        if side == "after" and named in str(args):
+            _perhaps_stop(point, folder)
         return result
 
-    _set(f"{module}.{name}", watched)
+    setattr(place, name, watched)
 
 
-def _perhaps_stop(point: str | None, folder: Path) -> None:
-    if point is None:
-        return
+def _perhaps_stop(point: str, folder: Path) -> None:
     try:
         (folder / point).rename(folder / f"{point}.{os.getpid()}")  # of several that come here one is stopped
     except FileNotFoundError:
@@ -369,12 +368,11 @@ def _perhaps_stop(point: str | None, folder: Path) -> None:
 def main() -> int:
     for pair in os.environ["PETSONG_TEST_TUNED"].split(","):
         dotted, _, value = pair.partition("=")
-        _set(dotted, float(value))
-    places: dict[tuple[str, str], dict[str, str]] = {}
-    for point, (module, name, side) in POINTS.items():
-        places.setdefault((module, name), {})[side] = point
-    for (module, name), sides in places.items():
-        _with_stops(module, name, sides, Path(os.environ["PETSONG_TEST_STOPS"]))
+        owner, _, name = dotted.rpartition(".")
+        assert hasattr(resolve_name(owner), name), dotted
+        setattr(resolve_name(owner), name, float(value))
+    for point in POINTS:
+        _watch(point, Path(os.environ["PETSONG_TEST_STOPS"]))
     return jobs.worker.main(sys.argv[1:])
 
 

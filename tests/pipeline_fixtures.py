@@ -14,7 +14,7 @@ from scripts.servers import PostgresServer
 @pytest.fixture(scope="session")
 def song_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxServer]:
     folder = tmp_path_factory.mktemp("song-service")
-    with start(data=folder, tune="tone", song_seconds=11, generate_seconds=0.3, align_seconds=0, credits=10**6) as server:
+    with start(data=folder, tune="tone", song_seconds=11, generate_seconds=0.1, align_seconds=0, credits=10**6) as server:
         yield server
 
 

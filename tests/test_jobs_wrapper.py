@@ -11,22 +11,20 @@ from petsong.database import db
 from petsong.lifecycle.claims import ClaimLost
 from petsong.lifecycle.stages import Stage
 
+CONFIG = kit.make_settings()
+
 
 @pytest.fixture(autouse=True)
 def a_row(database_url: str) -> Any:
     kit.open_database(database_url)
-    kit.submit(kit.make_settings(), "song1")
+    kit.submit(CONFIG, "song1")
     yield
     if not db.is_closed():
         db.close()
 
 
-def backoff(tries: int) -> float:
-    return 10.0 * tries
-
-
 def test_a_crash_gives_the_row_back_with_its_trace() -> None:
-    with pytest.raises(RuntimeError, match="boom"), wrapper.held("song1", Stage.QUEUED, 60, backoff):
+    with pytest.raises(RuntimeError, match="boom"), wrapper.held("song1", Stage.QUEUED, 60, CONFIG):
         raise RuntimeError("boom")
     row = kit.row("song1")
     assert (row.lease_until, row.tries) == (None, 1)
@@ -36,13 +34,13 @@ def test_a_crash_gives_the_row_back_with_its_trace() -> None:
 
 
 def test_a_deployment_does_not_use_up_a_try() -> None:
-    with pytest.raises(ShutDownImminentException), wrapper.held("song1", Stage.QUEUED, 60, backoff):
+    with pytest.raises(ShutDownImminentException), wrapper.held("song1", Stage.QUEUED, 60, CONFIG):
         raise ShutDownImminentException("stopping", {})
     assert kit.row("song1").tries == 0
 
 
 def test_a_job_without_a_claim_does_nothing() -> None:
-    with wrapper.held("song1", Stage.RENDERING, 60, backoff) as claim:
+    with wrapper.held("song1", Stage.RENDERING, 60, CONFIG) as claim:
         assert claim is None
 
 

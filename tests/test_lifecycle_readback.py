@@ -7,8 +7,9 @@ import pytest
 import kit
 from petsong import database
 from petsong.database import db
-from petsong.lifecycle.claims import ClaimLost, advance, fail, take
+from petsong.lifecycle.claims import ClaimLost, advance, fail, release, take
 from petsong.lifecycle.operator import ImpossibleMove, retry
+from petsong.lifecycle.orders import end_without_song
 from petsong.lifecycle.readback import (
     MAX_RECEIPTS,
     finish_readback,
@@ -17,7 +18,7 @@ from petsong.lifecycle.readback import (
     record_news,
     take_for_readback,
 )
-from petsong.lifecycle.recovery import apply_limits, due_jobs, expire_leases
+from petsong.lifecycle.recovery import ROWS_PER_PASS, apply_limits, due_jobs, expire_leases
 from petsong.lifecycle.sending import begin_call, claim_rows, record_answer
 from petsong.lifecycle.stages import Stage
 from petsong.models import Attempt, Breaker, Submission, WebhookReceipt
@@ -422,3 +423,65 @@ def test_hints_and_answers_in_parallel_do_not_lock_each_other_out() -> None:
             future.result()
     db.connect(reuse_if_open=True)
     assert stage() == "generating"
+
+
+def test_a_lost_song_goes_on_with_the_other_order() -> None:
+    first = ordered("song1", kit.answer(Meaning.UNKNOWN))
+    kit.age(11 * MINUTE)
+    order_again("song1", kit.accepted("task2"))
+    receive_hint(Hint("task1", "SUCCESS"), HASH, token=first)
+    read_back("song1", kit.success(), kit.working())
+    claim = take("song1", Stage.DOWNLOADING, 60)
+    assert claim is not None
+    assert end_without_song(CONFIG, claim, "download_missing") == Stage.GENERATING
+    kit.age(21)
+    assert read_back("song1", kit.success("https://cdn.sonauto.ai/other.mp3")) == [Stage.DOWNLOADING]
+    assert kit.row("song1").llm_response == "https://cdn.sonauto.ai/other.mp3"
+
+
+def test_a_hint_that_came_meanwhile_is_asked_about_not_adopted() -> None:
+    token = ordered("song1", kit.answer(Meaning.UNKNOWN))
+    receive_hint(Hint("task1", "SUCCESS"), HASH, token=token)
+    claim = take_for_readback("song1", 60, None)
+    (question,) = open_questions("song1")
+    receive_hint(Hint("task2", "SUCCESS"), HASH, token=token)
+    assert record_news(CONFIG, claim, question, kit.success()) is None
+    assert [(a.task_id, a.task_hint, a.ended_at) for a in kit.attempts("song1")] == [(None, "task2", None)]
+
+
+def test_a_hint_does_not_shorten_the_pause_between_downloads() -> None:
+    token = ordered("song1", kit.accepted("task1"))
+    order = kit.attempts("song1")[0]
+    kit.age(21)
+    read_back("song1", kit.success())
+    Attempt.update(ended_at=None).where(Attempt.id == order.id).execute()
+    claim = take("song1", Stage.DOWNLOADING, 60)
+    assert claim is not None
+    release(claim, check_in=30)
+    receive_hint(Hint("task1", "SUCCESS"), HASH, token=token)
+    assert due() == []
+
+
+def test_a_backlog_in_one_stage_hides_no_row_of_another() -> None:
+    for number in range(ROWS_PER_PASS + 1):
+        kit.submit(CONFIG, f"old{number}", f"cookie_{number}x")
+    Submission.update(stage=Stage.RENDERING).execute()
+    ordered("song1", kit.accepted("task1"))
+    kit.age(21)
+    assert due() == ["fetch_generation_details"]
+
+
+def test_a_reader_that_kills_its_workers_does_not_fail_a_song_that_runs() -> None:
+    ordered("song1", kit.accepted("task1"))
+    for _ in range(25):
+        kit.age(21)
+        take("song1", Stage.GENERATING, 60, due_only=False)
+        kit.age(61)
+        expire_leases(CONFIG)
+    assert stage() == "generating"
+    kit.age(25 * 60 * MINUTE)
+    for _ in range(25):
+        take("song1", Stage.GENERATING, 60, due_only=False)
+        kit.age(61)
+        expire_leases(CONFIG)
+    assert kit.row("song1").fail_reason == "generating_crashed"  # after a day, as no stage is without an exit

@@ -59,8 +59,8 @@ def test_the_oldest_get_the_slots_and_the_others_wait() -> None:
 def test_credits_bound_what_is_claimed() -> None:
     for name in ("song1", "song2"):
         kit.submit(CONFIG, name)
-    assert claim_rows(CONFIG, affordable=0) == []
-    assert claim_rows(CONFIG, affordable=1) == ["song1"]
+    assert claim_rows(CONFIG, affordable=lambda: 0) == []
+    assert claim_rows(CONFIG, affordable=lambda: 1) == ["song1"]
 
 
 def test_a_slot_outlives_its_failed_row() -> None:
@@ -227,7 +227,7 @@ def test_a_refusal_of_everyone_counts_against_nobody_and_pauses_sending() -> Non
 def test_while_sending_pauses_one_probe_goes_out_at_a_time() -> None:
     for name in ("song1", "song2", "song3"):
         kit.submit(CONFIG, name)
-    assert claim_rows(CONFIG, affordable=1) == ["song1"]
+    assert claim_rows(CONFIG, affordable=lambda: 1) == ["song1"]
     sent("song1", kit.answer(Meaning.FREE_EVERYONE))
     kit.age(11)
     assert len(claim_rows(CONFIG)) == 1
@@ -318,3 +318,27 @@ def test_a_sender_that_kills_its_worker_each_time_comes_to_an_end() -> None:
         kit.age(91)
         expire_leases(CONFIG)
     assert (stage(), kit.row("song1").fail_reason) == ("failed", "sending_crashed")
+
+
+def test_a_probe_is_not_spent_while_nobody_waits() -> None:
+    one_row()
+    sent("song1", kit.answer(Meaning.FREE_EVERYONE))
+    kit.age(3600)
+    claim = take("song1", Stage.QUEUED, 60)
+    assert claim is not None
+    fail(claim, "cancelled")
+    before = breaker.state().retry_at
+    assert claim_rows(CONFIG) == []
+    assert breaker.state().retry_at == before
+    kit.submit(CONFIG, "song2")
+    assert claim_rows(CONFIG) == ["song2"]
+
+
+def test_the_limits_do_not_fail_a_row_over_a_hint() -> None:
+    one_row()
+    sent("song1", kit.answer(Meaning.UNKNOWN))
+    kit.age(25 * 3600)
+    Attempt.update(task_hint="task1").execute()
+    assert apply_limits(CONFIG) == []
+    Attempt.update(task_hint=None).execute()
+    assert apply_limits(CONFIG) == ["song1"]

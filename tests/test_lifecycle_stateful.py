@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule, run_state_machine_as_test
 
 import kit
-from petsong.lifecycle.claims import Claim, ClaimLost, advance, fail, release, take
+from petsong.lifecycle.claims import Claim, ClaimLost, advance, release, take
 from petsong.lifecycle.operator import ImpossibleMove, retry
+from petsong.lifecycle.orders import end_without_song
 from petsong.lifecycle.readback import finish_readback, open_questions, receive_hint, record_news, take_for_readback
 from petsong.lifecycle.recovery import apply_limits, due_jobs, expire_leases
 from petsong.lifecycle.sending import begin_call, claim_rows, record_answer
@@ -89,7 +90,7 @@ class Lifecycle(RuleBasedStateMachine):
 
     @rule(affordable=st.sampled_from([None, None, 0, 1]))
     def dispatch(self, affordable: int | None) -> None:
-        claim_rows(CONFIG, affordable)
+        claim_rows(CONFIG, lambda: affordable)
 
     # ---- senders: marked, posted, then perhaps frozen or dead before the answer is written down
 
@@ -175,7 +176,7 @@ class Lifecycle(RuleBasedStateMachine):
             if how == "again":
                 release(claim, check_in=10)
             elif how == "bad":
-                fail(claim, "render_failed")
+                end_without_song(CONFIG, claim, "render_failed")
             else:
                 advance(claim, Stage.RENDERING if claim.stage == Stage.DOWNLOADING else Stage.DONE)
         except ClaimLost:

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 SECOND = 1 / 60  # in settings that count minutes
 SETTINGS = {
     "poll_interval": 0.1, "sweep_interval": 0.1, "timeout_check_interval": 0.1, "retry_backoff": (0.1, 0.2, 0.3),
-    "api_request_timeout_seconds": 1, "unknown_after_minutes": 0.5 * SECOND, "song_max_minutes": 2 * SECOND,
+    "api_request_timeout_seconds": 0.5, "unknown_after_minutes": 0.3 * SECOND, "song_max_minutes": 1.2 * SECOND,
     "credits_check_interval": 0.5,
 }
 
@@ -47,13 +47,13 @@ def once(fault: str, seconds: float | None = None, **expected: Any) -> Case:
     return Case(fault, options={"count": 1} | ({"seconds": seconds} if seconds else {}), **expected)
 
 
-LIMITED = {"queue_max_hours": 1.2 / 3600}
+LIMITED = {"queue_max_hours": 0.8 / 3600}
 WORKERS = {"dispatch": 1, "sonauto": 4, "downloads": 3, "renders": 2, "periodic": 1}
 # They make the service look broken for everybody, so each has the pipeline to itself.
 LOUD = [
-    Case("outage", options={"for_seconds": 0.4}, flagged=1),
+    Case("outage", options={"for_seconds": 0.3}, flagged=1),
     Case("outage", reason="no_answer", kind="too_long", orders=0, flagged=1),
-    Case("outage_503", options={"for_seconds": 0.6}),
+    Case("outage_503", options={"for_seconds": 0.4}),
     Case("outage_503", reason="queue_timeout", kind="too_long", orders=0, settings=LIMITED),
     Case("submit_401", options={"count": 2}),
     Case("submit_402", options={"count": 2}),
@@ -64,8 +64,8 @@ LOUD = [
     once("submit_503_html", flagged=1),
     Case("submit_503_html", reason="no_answer", kind="too_long", orders=0, flagged=1),
     once("submit_html_200", flagged=1),
-    once("answer_slow", seconds=2),
-    once("answer_slow", seconds=2, beside=("no_webhook",), orders=2, flagged=1),
+    once("answer_slow", seconds=1),
+    once("answer_slow", seconds=1, beside=("no_webhook",), orders=2, flagged=1),
     once("answer_lost", beside=("no_webhook",), orders=2, flagged=1),
     Case("answer_lost", beside=("no_webhook",), reason="no_answer", kind="too_long", orders=2, flagged=1),
     Case("submit_html_200_accepted"),
@@ -86,9 +86,9 @@ QUIET = [
     Case("song_paths_relative"),
     Case("alignment_failed"),
     Case("alignment_never"),
-    Case("answer_slow", options={"seconds": 0.5}),
+    Case("answer_slow", options={"seconds": 0.3}),
     Case("answer_lost"),
-    Case("fetch_slow", options={"seconds": 0.5}),
+    Case("fetch_slow", options={"seconds": 0.3}),
     Case("fetch_404", options={"count": 3}),
     Case("fetch_404", reason="timeout", kind="too_long"),
     Case("fetch_500", options={"count": 3}),

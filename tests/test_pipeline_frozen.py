@@ -5,7 +5,7 @@ from typing import Any
 
 import kit
 import pytest
-from pipeline import LEASES, World, children, process_state, wait_until
+from pipeline import LEASES, World, process_state, wait_until
 
 from petsong.models import Attempt, Event, Rendition, Submission
 
@@ -39,7 +39,7 @@ def wakes_up_in_vain(world: World, frozen: dict[str, int]) -> None:
         assert written(world, session_id) == before
 
 
-@pytest.mark.parametrize("points", [("song_fetched", "song_stored"), ("render_begins", "render_made", "video_stored")])
+@pytest.mark.parametrize("points", [("song_fetched", "song_stored"), ("render_made", "video_stored")])
 def test_a_frozen_worker_that_wakes_up_writes_nothing(world: World, points: tuple[str, ...]) -> None:
     world.client.configure(generate_seconds=0)
     with world.pool(tuned=LEASES, workers=WORKERS) as pool:
@@ -61,9 +61,8 @@ def test_a_download_frozen_in_mid_stream_writes_nothing(world: World) -> None:
     with world.pool(*[queue for queue in WORKERS if queue != "downloads"], tuned=LEASES):
         with world.pool("downloads", tuned=LEASES, workers={"downloads": 1}) as first:
             session_id = world.submit()
-            [worker] = first.workers_when_up()
-            wait_until(lambda: _dripping(world) and children(worker), 20, "a song on its way")
-            [pid] = children(worker)
+            wait_until(lambda: _dripping(world) and first.jobs(), 20, "a song on its way")
+            [pid] = first.jobs()
             os.kill(pid, signal.SIGSTOP)
             with world.pool("downloads", tuned=LEASES):
                 world.wait_for_ends(40)

@@ -6,7 +6,9 @@ from mutagen.id3 import CTOC as TableOfContents
 
 from render.audio import check_song
 from render.spec import RenderError
-from render_media import EMBEDDED, FFMPEG, song
+from render.video import render_video
+from render_media import EMBEDDED, FFMPEG, photo, small_spec, song
+from scripts.sandbox import forgeries
 
 
 def refusal(path, **options):
@@ -114,3 +116,38 @@ def tagged_song(path):
 
 def test_cover_art_and_chapters_change_nothing(tmp_path):
     assert check_song(tagged_song(tmp_path / "t.mp3"), ffmpeg=FFMPEG).seconds == pytest.approx(12.3, abs=0.01)
+
+
+@pytest.mark.parametrize("forge", [forgeries.crowded_tag, forgeries.inflating_tag, forgeries.unsynchronised_tag])
+def test_a_tag_made_to_exhaust_its_reader_is_not_read(tmp_path, forge):
+    path = tmp_path / "bomb.mp3"
+    path.write_bytes(b"ID3\4\0\0\0\0\0\0" + forge(song().read_bytes()))  # behind another, as tags may be stacked
+    report = check_song(path, ffmpeg=FFMPEG, timeout=10)
+    assert report == check_song(song(), ffmpeg=FFMPEG)
+    out = tmp_path / "video.mp4"
+    render_video(photo(tmp_path / "p.jpg"), path, out, small_spec(), ffmpeg=FFMPEG, timeout=20, report=report,
+                 cache=tmp_path / "turns")
+    render_video(tmp_path / "p.jpg", path, out, small_spec(), ffmpeg=FFMPEG, timeout=20, report=report,
+                 cache=tmp_path / "turns")
+
+
+def test_a_tag_that_claims_to_be_longer_than_the_file_is_refused(tmp_path):
+    path = tmp_path / "tag.mp3"
+    path.write_bytes(forgeries.tag_beyond_the_end(song().read_bytes()))
+    assert refusal(path).code == "audio_undecodable"
+
+
+@pytest.mark.parametrize("forge", [forgeries.ten_hours_by_xing, forgeries.ten_hours_by_vbri])
+def test_a_song_that_counts_ten_hours_of_frames_is_cut(tmp_path, forge):
+    path = tmp_path / "long.mp3"
+    path.write_bytes(forge(song().read_bytes()))
+    error = refusal(path)
+    assert error.code == "audio_cut"
+    assert "36000" in str(error)
+
+
+def test_a_bare_count_of_frames_that_is_right_changes_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(forgeries, "TEN_HOURS", 12.33)
+    path = tmp_path / "counted.mp3"
+    path.write_bytes(forgeries.ten_hours_by_xing(song().read_bytes()))
+    assert check_song(path, ffmpeg=FFMPEG).flags == ()

@@ -24,28 +24,33 @@ def is_tripped() -> bool:
     return state() is not None
 
 
-def allowance(settings: Settings, free: int, moment: datetime) -> int:
+def allowance(free: int, moment: datetime) -> int:
     """How many of `free` slots may be filled now; while tripped one probe a pause. Call under the slots' lock."""
     tripped = state()
     if tripped is None or free <= 0:
         return free
-    if tripped.retry_at > moment:
-        return 0
-    failures = tripped.failures + 1
-    Breaker.update(failures=failures, retry_at=later(moment, settings.backoff(failures))).where(
-        Breaker.name == NAME
-    ).execute()
-    return 1
+    return 0 if tripped.retry_at > moment else 1
+
+
+def probe_goes_out(settings: Settings, moment: datetime) -> None:
+    """While tripped: the next probe waits for its own, longer pause."""
+    tripped = state()
+    if tripped is not None:
+        failures = tripped.failures + 1
+        Breaker.update(failures=failures, retry_at=later(moment, settings.backoff(failures))).where(
+            Breaker.name == NAME
+        ).execute()
 
 
 def trip(settings: Settings, reason: str) -> None:
     """Pause, unless sending pauses already: then the probe has set the time of the next one."""
+    if is_tripped():
+        return
     moment = database.now()
-    inserted = Breaker.insert(
+    Breaker.insert(
         name=NAME, failures=1, since=moment, retry_at=later(moment, settings.backoff(1)), reason=clean(reason)[:200]
     ).on_conflict_ignore().execute()
-    if inserted:
-        log.warning("sending pauses", extra={"reason": reason[:200]})
+    log.warning("sending pauses", extra={"reason": reason[:200]})
 
 
 def reset() -> None:

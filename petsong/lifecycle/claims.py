@@ -138,6 +138,8 @@ def release(claim: Claim, *, check_in: float | None, tries: int | None = None, r
 
 def fail(claim: Claim, reason: str, *, detail: str = "", attempt: int | None = None, **columns: Any) -> None:
     """End the row as failed. Raises ClaimLost."""
+    if claim.stage == Stage.RENDERING:
+        columns.setdefault("video_creation_end", database.now())
     advance(claim, Stage.FAILED, reason=reason, detail=detail, attempt=attempt, fail_reason=reason, **columns)
 
 

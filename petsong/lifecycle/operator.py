@@ -3,7 +3,7 @@ from typing import Any
 
 from petsong import database
 from petsong.database import db
-from petsong.lifecycle.claims import ClaimLost, later
+from petsong.lifecycle.claims import ClaimLost
 from petsong.lifecycle.stages import ENTRY_STATUS, REVIVALS, Stage
 from petsong.models import Attempt, Event, Submission
 
@@ -33,9 +33,10 @@ def retry(session_id: str, *, who: str, has_song: bool) -> Stage:
 def _resume_in(row: Any, attempts: list[Any], has_song: bool) -> Stage:
     if has_song and row.generated_song_path:
         return Stage.RENDERING
-    if row.llm_status == "success":
+    others = [a for a in attempts if a.task_id and a.task_id != row.llm_task_id and a.ended_as != "failure"]
+    if row.llm_status == "success" and not others:
         return Stage.DOWNLOADING
-    if any(a.task_id and a.ended_as != "failure" for a in attempts):
+    if others or any(a.task_id and a.ended_as != "failure" for a in attempts):
         return Stage.GENERATING
     if any(a.call_started_at and a.ended_at is None for a in attempts):
         return Stage.SENDING
@@ -47,19 +48,19 @@ def _revive(row: Any, stage: Stage, attempts: list[Any], who: str) -> None:
         raise ImpossibleMove(f"{row.session_id} can't resume in {stage}.")
     moment = database.now()
     if stage == Stage.GENERATING:
+        # With its song known to be lost, only the row's other orders are asked about.
+        lost = row.llm_task_id if row.llm_status == "success" else ""
         Attempt.update(ended_at=None, ended_as=None).where(
-            Attempt.submission == row.session_id, Attempt.task_id.is_null(False), Attempt.ended_as == "timeout"
+            Attempt.submission == row.session_id, Attempt.task_id.is_null(False), Attempt.task_id != lost,
+            Attempt.ended_as.in_(["timeout", "success"]),
         ).execute()
-        Attempt.update(ended_at=None, ended_as=None).where(
-            Attempt.submission == row.session_id, Attempt.task_id.is_null(False), Attempt.ended_as == "success"
-        ).execute()
-    due = moment if stage != Stage.SENDING else later(moment, 0)
     changed = Submission.update(
         stage=stage, entry_status=ENTRY_STATUS[stage], stage_since=moment, life_since=moment, tries=0, lease_until=None,
-        lease_holder=None, next_check_at=due, fail_reason=None, retry_count=0, refused_since=None,
+        lease_holder=None, next_check_at=moment, fail_reason=None, retry_count=0, refused_since=None,
         former_attempts=len(attempts), claim_no=Submission.claim_no + 1, llm_status=_status_in(stage, row),
     ).where(
-        Submission.session_id == row.session_id, Submission.stage == Stage.FAILED, Submission.claim_no == row.claim_no
+        Submission.session_id == row.session_id, Submission.stage == Stage.FAILED, Submission.claim_no == row.claim_no,
+        Submission.files_removed_at.is_null(),
     ).execute()
     if changed != 1:
         raise ClaimLost(row.session_id)

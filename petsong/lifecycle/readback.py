@@ -10,13 +10,16 @@ from peewee import IntegrityError
 
 from petsong import database
 from petsong.database import db
-from petsong.lifecycle.claims import Claim, ClaimLost, advance, clean, fail, hold, later, owned, release, take, write
-from petsong.lifecycle.sending import due_in_sending, may_still_bring_a_song, runs_with_hint
+from petsong.lifecycle.claims import Claim, ClaimLost, advance, clean, hold, later, release, take
+from petsong.lifecycle.orders import end_without_song
+from petsong.lifecycle.sending import due_in_sending, runs_with_hint
 from petsong.lifecycle.stages import Stage
 from petsong.models import Attempt, Submission, WebhookReceipt
 from petsong.settings import Settings
 from petsong.sonauto import Hint, TaskAnswer
 
+# Stages whose read-back a hint hurries; in the others next_check_at is the pause between tries of another job.
+LISTENING = [Stage.SENDING, Stage.GENERATING, Stage.DONE, Stage.FAILED]
 MAX_RECEIPTS = 50  # of one attempt: a flood of repeats must not fill the disk
 
 
@@ -34,7 +37,9 @@ def receive_hint(hint: Hint, body_hash: str, *, token: str = "") -> str | None:
         moment = database.now()
         if attempt.ended_at is None:
             # The row before the attempt, as everywhere: two transactions in two orders would lock each other out.
-            Submission.update(next_check_at=moment).where(Submission.session_id == attempt.session_id).execute()
+            Submission.update(next_check_at=moment).where(
+                Submission.session_id == attempt.session_id, Submission.stage.in_(LISTENING)
+            ).execute()
             _keep(attempt, hint, moment, trusted=bool(token))
         if attempt.receipts.count() < MAX_RECEIPTS:
             outcome = "hint" if attempt.ended_at is None else "late"
@@ -139,10 +144,11 @@ def _adopt(attempt: Any, question: Question, answer: TaskAnswer) -> bool:
     if answer.known:
         try:
             with db.atomic():
-                Attempt.update(task_id=question.task_id, outcome="accepted", task_hint=None).where(
+                adopted = Attempt.update(task_id=question.task_id, outcome="accepted", task_hint=None).where(
                     mine, Attempt.task_id.is_null()
                 ).execute()
-            return True
+            # Where another hint came after the question, that one is asked about next.
+            return bool(adopted) or Attempt.get_by_id(attempt.id).task_id == question.task_id
         except IntegrityError:
             pass
     Attempt.update(task_hint=None).where(mine).execute()
@@ -186,38 +192,9 @@ def _failure(settings: Settings, claim: Claim | None, attempt: Any, answer: Task
     _end(settings, attempt, "failure", paid=False)
     if claim is None:
         return None
-    return _this_one_is_over(settings, claim, attempt, "service_failed", "fail", answer.error_message or "")
-
-
-def _this_one_is_over(
-    settings: Settings, claim: Claim, attempt: Any, reason: str, llm_status: str, detail: str
-) -> Stage | None:
-    """An attempt brought nothing: wait for the row's other one where there is one, else fail."""
-    other = Attempt.select().where(
-        Attempt.submission == claim.session_id, Attempt.ended_at.is_null(), Attempt.task_id.is_null(False)
-    ).order_by(Attempt.number).first()
-    if other is not None:
-        if claim.stage == Stage.GENERATING:
-            write(claim, llm_task_id=other.task_id)
-            return None
-        advance(claim, Stage.GENERATING, reason="waits_for_other", attempt=other.number, llm_task_id=other.task_id)
-        return Stage.GENERATING
-    if may_still_bring_a_song(settings, claim.session_id):
-        if claim.stage == Stage.GENERATING:
-            advance(
-                claim, Stage.SENDING, reason="waits_for_other", detail=detail, attempt=attempt.number,
-                check_in=due_in_sending(claim.session_id), llm_task_id=None,
-            )
-            return Stage.SENDING
-        return None
-    row = Submission.select(Submission.former_attempts).where(owned(claim)).get()
-    if attempt.number <= row.former_attempts and claim.stage == Stage.GENERATING:
-        advance(claim, Stage.QUEUED, reason="old_task_is_over", detail=detail, attempt=attempt.number, llm_task_id=None)
-        return Stage.QUEUED
-    fail(
-        claim, reason, detail=detail, attempt=attempt.number, llm_status=llm_status, received_from_llm=database.now()
+    return end_without_song(
+        settings, claim, "service_failed", detail=answer.error_message or "", attempt=attempt.number, llm_status="fail"
     )
-    return Stage.FAILED
 
 
 def _still_working(settings: Settings, claim: Claim | None, attempt: Any, question: Question) -> Stage | None:
@@ -226,7 +203,9 @@ def _still_working(settings: Settings, claim: Claim | None, attempt: Any, questi
     hinted_since = attempt.hint_at is not None and attempt.hint_at > question.asked_at
     if over and not hinted_since:
         _end(settings, attempt, "timeout", paid=False)
-        return None if claim is None else _this_one_is_over(settings, claim, attempt, "timeout", "timeout", "no news")
+        if claim is None:
+            return None
+        return end_without_song(settings, claim, "timeout", detail="no news", attempt=attempt.number, llm_status="timeout")
     if claim is not None and claim.stage == Stage.SENDING:
         _on_to_generating(claim, attempt.number, question.task_id, check_in=settings.poll_interval)
         return Stage.GENERATING
@@ -236,6 +215,8 @@ def _still_working(settings: Settings, claim: Claim | None, attempt: Any, questi
 def finish_readback(settings: Settings, claim: Claim | None, session_id: str, asked_at: datetime | None) -> bool:
     """Give the row back, due at the next poll, or at once (True) where a hint came after the question. Raises ClaimLost."""
     with db.atomic():
+        if claim is not None:
+            hold(claim)
         open_named = Attempt.select().where(
             Attempt.submission == session_id, Attempt.ended_at.is_null(),
             Attempt.task_id.is_null(False) | Attempt.task_hint.is_null(False),

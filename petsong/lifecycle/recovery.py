@@ -16,13 +16,14 @@ from petsong.lifecycle.claims import (
     ClaimLost,
     advance,
     fail,
+    hold,
     later,
     lease_is_free,
     record_event,
     release,
     take,
-    void_uncalled,
 )
+from petsong.lifecycle.orders import end_without_song
 from petsong.lifecycle.sending import (
     due_in_sending,
     has_a_verdict,
@@ -32,13 +33,14 @@ from petsong.lifecycle.sending import (
     unknown_orders_are_one,
     verdict_of,
 )
-from petsong.lifecycle.stages import MAX_TRIES, Stage
+from petsong.lifecycle.stages import ENDS, MAX_TRIES, Stage
 from petsong.models import Attempt, Submission, Tick
 from petsong.settings import Settings
 
 log = logging.getLogger(__name__)
 ROWS_PER_PASS = 500
 PRODUCTION_MAX_SECONDS = 24 * 3600
+KILLER_PAUSE_SECONDS = 600
 
 
 # ---- leases of the dead
@@ -87,29 +89,45 @@ def _due_after_loss(row: Any, stage: Stage, moment: datetime) -> datetime | None
 
 
 def _end_killer(settings: Settings, session_id: str, stage: Stage) -> None:
+    """A row that killed every worker of its tries ends, unless the service may still bring it a song."""
     claim = take(session_id, stage, 60, due_only=False)
     if claim is None:
         return
     try:
         with db.atomic():
-            if stage == Stage.SENDING:
-                void_uncalled(session_id, database.now())
-                if may_still_bring_a_song(settings, session_id):
-                    release(claim, check_in=due_in_sending(session_id), tries=0, reason="waits_for_other")
-                    return
-            fail(claim, f"{stage}_crashed", detail=f"{claim.tries - 1} workers died with it")
+            hold(claim)
+            reason, detail = f"{stage}_crashed", f"{claim.tries - 1} workers died with it"
+            if stage != Stage.GENERATING:
+                end_without_song(settings, claim, reason, detail=detail)
+            elif _life_is_over(settings, session_id):
+                fail(claim, reason, detail=detail)
+            else:
+                release(claim, check_in=KILLER_PAUSE_SECONDS, tries=0, reason="crashed", detail=detail)
     except ClaimLost:
         return
+
+
+def _life_is_over(settings: Settings, session_id: str) -> bool:
+    too_old = later(database.now(), -settings.queue_max_hours * 3600)
+    return bool(Submission.select().where(Submission.session_id == session_id, Submission.life_since < too_old).exists())
 
 
 # ---- rows whose job is nowhere
 
 def due_jobs() -> Iterator[tuple[str, str]]:
-    """(job, session id) for rows that are due and that nobody holds. Queued rows are the dispatcher's."""
+    """(job, session id) for rows that are due and that nobody holds. Queued rows are the dispatcher's.
+
+    So many rows of each stage: a backlog of one, whose messages wait, hides no other.
+    """
+    for stages in ([Stage.SENDING], [Stage.GENERATING], [Stage.DOWNLOADING], [Stage.RENDERING], list(ENDS)):
+        yield from _due_jobs_in(stages)
+
+
+def _due_jobs_in(stages: list[Stage]) -> Iterator[tuple[str, str]]:
     moment = database.now()
     rows = (
         Submission.select(Submission.session_id, Submission.stage)
-        .where(Submission.next_check_at <= moment, lease_is_free(moment), Submission.stage != Stage.QUEUED)
+        .where(Submission.next_check_at <= moment, lease_is_free(moment), Submission.stage.in_(stages))
         .order_by(Submission.next_check_at).limit(ROWS_PER_PASS)
     )
     for row in list(rows):
@@ -160,8 +178,8 @@ def apply_limits(settings: Settings) -> list[str]:
         if claim is None:
             continue
         try:
-            fail(claim, reason)
-            failed.append(session_id)
+            if end_without_song(settings, claim, reason) == Stage.FAILED:
+                failed.append(session_id)
         except ClaimLost:
             continue
     _requeue_orderless(moment)

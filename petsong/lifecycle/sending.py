@@ -8,6 +8,7 @@ an attempt that nobody knows about (unknown): it is never sent again; its webhoo
 UNKNOWN_AFTER_MINUTES one more attempt is claimed, flagged.
 """
 import hmac
+from collections.abc import Callable
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
@@ -54,18 +55,23 @@ def slots_in_use(settings: Settings, moment: datetime) -> int:
     return count
 
 
-def claim_rows(settings: Settings, affordable: int | None = None) -> list[str]:
-    """Session ids of rows that got an attempt and want sending, oldest first. `affordable`: songs the credits allow."""
+def claim_rows(settings: Settings, affordable: Callable[[], int | None] = lambda: None) -> list[str]:
+    """Session ids of rows that got an attempt and want sending, oldest first.
+
+    `affordable` tells how many songs the credits allow (None: any number); it is asked under the lock.
+    """
     with database.lock("slots"):
         moment = database.now()
         free = settings.max_concurrent_requests - slots_in_use(settings, moment)
-        if affordable is not None:
-            free = min(free, affordable)
-        free = breaker.allowance(settings, free, moment)
+        songs = affordable()
+        free = breaker.allowance(free if songs is None else min(free, songs), moment)
         if free <= 0:
             return []
-        rows = due_for_sending(settings, moment).limit(free)
-        return [row.session_id for row in rows if _claim_row(settings, row, moment)]
+        rows = list(due_for_sending(settings, moment).limit(free))
+        claimed = [row.session_id for row in rows if _claim_row(settings, row, moment)]
+        if claimed:
+            breaker.probe_goes_out(settings, moment)
+        return claimed
 
 
 def due_for_sending(settings: Settings, moment: datetime) -> Any:
@@ -74,7 +80,7 @@ def due_for_sending(settings: Settings, moment: datetime) -> Any:
     While sending pauses the next probe is whose last try is longest ago: rows that the service can't bear, and be they the
     oldest, come back behind those that were never tried.
     """
-    first = Submission.stage_since if breaker.is_tripped() else Submission.created_at
+    first = Submission.next_check_at if breaker.is_tripped() else Submission.created_at
     due = Submission.next_check_at.is_null() | (Submission.next_check_at <= moment)
     queued = (Submission.stage == Stage.QUEUED) & due
     repeatable = (Submission.stage == Stage.SENDING) & due & lease_is_free(moment) & _may_order_again(settings, moment)

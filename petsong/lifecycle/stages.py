@@ -27,7 +27,8 @@ MOVES: dict[Stage, frozenset[Stage]] = {
     Stage.SENDING: frozenset({Stage.QUEUED, Stage.GENERATING, Stage.FAILED}),
     # Back to the queue: only in a revived row, when the service says that its old task brought nothing.
     Stage.GENERATING: frozenset({Stage.QUEUED, Stage.SENDING, Stage.DOWNLOADING, Stage.FAILED}),
-    Stage.DOWNLOADING: frozenset({Stage.RENDERING, Stage.FAILED}),
+    # Back to the service: only where the song is lost and another order of the row may still bring one.
+    Stage.DOWNLOADING: frozenset({Stage.SENDING, Stage.GENERATING, Stage.RENDERING, Stage.FAILED}),
     Stage.RENDERING: frozenset({Stage.DONE, Stage.FAILED}),
     Stage.DONE: frozenset(),
     Stage.FAILED: frozenset(),

@@ -18,7 +18,7 @@ from petsong.web.extension import parts as current_parts
 
 log = logging.getLogger("petsong.access")
 NO_DATABASE = ("static", "health.live", "health.health")
-TOKEN = re.compile(r"(/api/webhook/)[^/?]+")
+TOKEN = re.compile(r"(/api/webhook/+).+", re.DOTALL)
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; "
@@ -39,6 +39,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     made = database.connect_to(settings.database_url, pooled=True)
     migrate.require_migrated(made)
     app = Flask("petsong")
+    app.url_map.merge_slashes = False  # its redirects would be HTML under /api/, too
     app.config["MAX_CONTENT_LENGTH"] = 64 * 1024
     app.json.ensure_ascii = False  # type: ignore[attr-defined]
     limiter = make_limiter(settings)

@@ -27,10 +27,11 @@ class ApiError(Exception):
     """Raise anywhere in a request; becomes the answer."""
 
     def __init__(
-        self, status: int, code: str, error: str, message: str, *, retry_after: int | None = None, **extra: Any
+        self, http_status: int, code: str, error: str, message: str, *, retry_after: int | None = None, **extra: Any
     ) -> None:
+        """`extra`: further keys of the body, such as the `status` of a song."""
         super().__init__(message)
-        self.status, self.code, self.error, self.message = status, code, error, message
+        self.http_status, self.code, self.error, self.message = http_status, code, error, message
         self.retry_after, self.extra = retry_after, extra
 
 
@@ -41,7 +42,7 @@ def error_body(code: str, error: str, message: str, **extra: Any) -> dict[str, A
 
 def respond(error: ApiError) -> Response:
     response = jsonify(error_body(error.code, error.error, error.message, **error.extra))
-    response.status_code = error.status
+    response.status_code = error.http_status
     if error.retry_after is not None:
         response.headers["Retry-After"] = str(error.retry_after)
     return response

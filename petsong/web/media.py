@@ -2,6 +2,7 @@
 
 Sent by the proxy (SENDFILE), by a CDN (MEDIA_BASE_URL), by the bucket (a presigned link), else by us, with ranges.
 """
+import re
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
@@ -12,11 +13,12 @@ from werkzeug.wrappers import Response as AnyResponse
 from petsong.captions import as_webvtt
 from petsong.lifecycle.stages import Stage
 from petsong.models import Rendition, find_submission
-from petsong.storage import FileFacts
+from petsong.storage import FileFacts, MissingFile
 from petsong.web.extension import parts
 from petsong.web.results import friendly_name
 
 blueprint = Blueprint("media", __name__, url_prefix="/storage")
+RANGE = re.compile(r"\s*bytes\s*=\s*([0-9]{0,18})\s*-\s*([0-9]{0,18})\s*", re.ASCII | re.IGNORECASE)
 INTERNAL_PREFIX = "/internal-storage/"  # what the proxy maps to the storage folders
 
 
@@ -71,7 +73,10 @@ def _send(row: Any, key: str | None, mimetype: str, ending: str) -> AnyResponse:
     elsewhere = shared.storage.url(key)
     if elsewhere:
         return _private(redirect(elsewhere))
-    response = _by_proxy(key, shared.settings.sendfile) or _by_us(key, facts)
+    try:
+        response = _by_proxy(key, shared.settings.sendfile) or _by_us(key, facts)
+    except MissingFile:  # removed since the look above
+        abort(404)
     response.mimetype = mimetype
     if request.args.get("download") == "1":
         response.headers.set("Content-Disposition", _attachment(friendly_name(row, ending)))
@@ -100,6 +105,8 @@ def _by_proxy(key: str, how: str) -> Response | None:
 
 def _by_us(key: str, facts: FileFacts) -> Response:
     """One range where one well-formed range was asked for; anything else gets the whole file, as the standard allows."""
+    if request.if_none_match.contains_weak(facts.etag):  # before the range: RFC 9110, 13.2.2
+        return _tagged(Response(status=304), facts)
     start, end, status = 0, facts.size, 200
     wanted = _single_range(facts)
     if wanted == "unsatisfiable":
@@ -107,27 +114,31 @@ def _by_us(key: str, facts: FileFacts) -> Response:
     if isinstance(wanted, tuple):
         start, end, status = *wanted, 206
     body: Iterator[bytes] | None = None if request.method == "HEAD" else parts().storage.stream(key, start, end)
-    response = Response(body, status=status, direct_passthrough=True)
-    response.headers["Accept-Ranges"] = "bytes"
+    response = _tagged(Response(body, status=status, direct_passthrough=True), facts)
     response.content_length = end - start
     if status == 206:
         response.headers["Content-Range"] = f"bytes {start}-{end - 1}/{facts.size}"
+    return response
+
+
+def _tagged(response: Response, facts: FileFacts) -> Response:
+    response.headers["Accept-Ranges"] = "bytes"
     response.set_etag(facts.etag)
-    if status == 200 and request.if_none_match.contains(facts.etag):
-        response = Response(status=304)
-        response.set_etag(facts.etag)
     return response
 
 
 def _single_range(facts: FileFacts) -> tuple[int, int] | str | None:
-    """(start, end) with end excluded; "unsatisfiable"; None for the whole file."""
-    asked = request.range
-    if asked is None or asked.units != "bytes" or len(asked.ranges) != 1 or not _same_file(facts):
+    """(start, end) with end excluded; "unsatisfiable"; None for the whole file. Ranges are defined for GET alone."""
+    asked = RANGE.fullmatch(request.headers.get("Range", ""))
+    if asked is None or request.method != "GET" or not _same_file(facts):
         return None
-    start, end = asked.ranges[0]
-    if start < 0:  # the last N bytes
-        start, end = max(0, facts.size + start), facts.size
-    end = facts.size if end is None else min(end, facts.size)
+    first, last = (int(number) if number else None for number in asked.groups())
+    if first is None and last is None or first is not None and last is not None and last < first:
+        return None
+    if first is None:  # the last N bytes
+        start, end = max(0, facts.size - (last or 0)), facts.size
+    else:
+        start, end = first, facts.size if last is None else min(last + 1, facts.size)
     return (start, end) if start < end else "unsatisfiable"
 
 

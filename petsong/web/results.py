@@ -71,5 +71,6 @@ def finished(settings: Settings, row: Any) -> FinishedResult:
 
 
 def friendly_name(row: Any, ending: str) -> str:
-    name = re.sub(r"\s+", " ", parts().campaign_of(row).title).strip()
-    return f"{row.pet_name} - {name}.{ending}".replace("/", "-").replace("\\", "-")
+    """What a browser calls the file: one line without the separators of folders."""
+    name = f"{row.pet_name} - {parts().campaign_of(row).title}.{ending}"
+    return re.sub(r"\s+", " ", re.sub(r"[/\\]", "-", name)).strip()

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,19 +87,22 @@ def language_of(text: str) -> str:
     return ENGLISH
 
 
-def speak(texts: Sequence[str], variant: str, pitch: int) -> dict[str, Spoken]:
-    """Every text that could be spoken; none at all where there is no voice. The same texts give the same samples."""
-    found = find_library()
-    if found is None:
+def speak(texts: Sequence[str], variant: str, pitch: int, said: Mapping[str, str] | None = None) -> dict[str, Spoken]:
+    """Every text that could be spoken, read as `said` tells for some; none at all where there is no voice. The same texts
+    give the same samples."""
+    found, sayings = find_library(), said or {}
+    if found is None or not texts:
         return {}
-    said = _ask(found, texts, variant, pitch)
-    if said is None:  # a letter that it cannot bear: better all others than none
-        said = _ask(found, [text for text in texts if text.isascii()], variant, pitch)
-    return said or {}
+    words = _ask(found, texts, variant, pitch, sayings)
+    if words is None:  # a letter that it cannot bear: better all others than none
+        words = _ask(found, [text for text in texts if text.isascii()], variant, pitch, {})
+    return words or {}
 
 
-def _ask(found: tuple[str, str | None], texts: Sequence[str], variant: str, pitch: int) -> dict[str, Spoken] | None:
-    words = [[SOFT.get(text, text), language_of(text), text in SOFT] for text in texts]
+def _ask(
+    found: tuple[str, str | None], texts: Sequence[str], variant: str, pitch: int, said: Mapping[str, str]
+) -> dict[str, Spoken] | None:
+    words = [[SOFT.get(text, said.get(text, text)), language_of(said.get(text, text)), text in SOFT] for text in texts]
     asked = {"library": found[0], "data": found[1], "variant": variant, "fallback": ENGLISH, "pitch": pitch}
     asked |= {"rate": RATE_OF_SPEECH, "words": words}
     argv = dies_with_parent([sys.executable, "-m", "scripts.sandbox.compose.speaker"], "KILL")
@@ -143,11 +146,11 @@ def phones_of(events: Sequence[tuple[int, str]], length: int) -> tuple[Phone, ..
 def syllables_of(phones: Sequence[Phone]) -> tuple[Syllable, ...]:
     """One per vowel: of the consonants between two vowels the last begins the second one's syllable."""
     vowels = [at for at, phone in enumerate(phones) if phone.vowel]
-    found: list[Syllable] = []
-    for number, at in enumerate(vowels):
-        first = 0 if number == 0 else max(vowels[number - 1] + 1, at - 1)
-        last = vowels[number + 1] - 1 if number + 1 < len(vowels) else len(phones)
-        last = max(at + 1, last) if number + 1 < len(vowels) else last
-        end = phones[last - 1].end
-        found.append(Syllable(phones[min(first, at)].start, phones[at].start, phones[at].end, end, phones[at].stressed))
-    return tuple(found)
+    if not vowels:
+        return ()
+    starts = [0, *(max(before + 1, at - 1) for before, at in zip(vowels, vowels[1:], strict=False))]
+    ends = [*starts[1:], len(phones)]
+    return tuple(
+        Syllable(phones[start].start, phones[at].start, phones[at].end, phones[end - 1].end, phones[at].stressed)
+        for at, start, end in zip(vowels, starts, ends, strict=True)
+    )

@@ -1,0 +1,205 @@
+"""GET status, results and availability: what a visitor may know of a song, at any point of its life."""
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from api_kit import Api, check_error
+from kit import age
+
+from petsong import database, retention
+from petsong.models import Submission
+
+pytest_plugins = "api_fixtures"
+
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+STATUS_KEYS = {"session_id", "status", "created_at", "stage", "progress", "queue_position", "estimated_seconds",
+               "poll_after_seconds", "reason", "message"}
+KNOWN = {"session_id", "status", "owner_name", "pet_name", "created_at"}
+
+
+def status(api: Api, session_id: str) -> dict[str, Any]:
+    answer = api.get(f"/api/submissions/{session_id}/status")
+    assert answer.status_code == 200, answer.text
+    body: dict[str, Any] = answer.get_json()
+    assert set(body) == STATUS_KEYS
+    assert TIME.fullmatch(body["created_at"]) and 0 <= body["progress"] <= 100 and body["message"]
+    return body
+
+
+# ---- status
+
+@pytest.mark.parametrize(("stage", "word"), [
+    ("queued", "pending"), ("sending", "processing"), ("generating", "processing"), ("downloading", "processing"),
+    ("rendering", "processing"), ("done", "success"), ("failed", "fail"),
+])
+def test_status_of_every_stage(api: Api, stage: str, word: str) -> None:
+    reason = "service_failed" if stage == "failed" else None
+    body = status(api, api.song("song1", stage=stage, entry_status=word, fail_reason=reason))
+    assert (body["session_id"], body["status"], body["stage"], body["reason"]) == ("song1", word, stage, reason)
+    assert (body["queue_position"] == 1) is (stage == "queued")
+    if stage in ("done", "failed"):
+        assert body["estimated_seconds"] is None and body["progress"] == 100
+    else:
+        assert 0 < body["estimated_seconds"]["low"] < body["estimated_seconds"]["high"]
+        assert body["progress"] < 100 and 0 < body["poll_after_seconds"] <= 10
+
+
+def test_progress_never_turns_back(api: Api) -> None:
+    api.song("song1", stage="queued", entry_status="pending")
+    seen = []
+    for stage in ("queued", "sending", "generating", "downloading", "rendering", "done"):
+        with database.connection():
+            Submission.update(stage=stage, stage_since=database.now()).execute()
+        for _ in range(3):
+            seen.append(status(api, "song1")["progress"])
+            with database.connection():
+                age(60)
+    assert seen == sorted(seen) and seen[0] < seen[-1] == 100
+
+
+def test_a_new_song_is_pending_behind_those_before_it(api: Api) -> None:
+    ids = [api.post().get_json()["session_id"] for _ in range(3)]
+    assert [status(api, session_id)["queue_position"] for session_id in ids] == [1, 2, 3]
+    assert {status(api, session_id)["status"] for session_id in ids} == {"pending"}
+
+
+def test_an_unchanged_status_is_304(api: Api) -> None:
+    api.song("song1")
+    path = "/api/submissions/song1/status"
+    first = api.get(path)
+    again = api.get(path, **{"If-None-Match": first.headers["ETag"]})
+    assert (again.status_code, again.data, again.headers["ETag"]) == (304, b"", first.headers["ETag"])
+    assert "no-cache" in first.headers["Cache-Control"]
+    api.change("song1", stage="failed", entry_status="fail")
+    changed = api.get(path, **{"If-None-Match": first.headers["ETag"]})
+    assert changed.status_code == 200 and changed.headers["ETag"] != first.headers["ETag"]
+
+
+@pytest.mark.parametrize("session_id", [
+    "unknown", "x" * 300, "a b", "..%2f..", "%00", "%27%20OR%201=1", "🐶", "%ff%fe", "a.b", "-", "%F0%9F", "null", "٣٣٣",
+])
+@pytest.mark.parametrize("path", ["/api/submissions/{}/status", "/api/results/{}"])
+def test_unknown_songs_are_404(api: Api, path: str, session_id: str) -> None:
+    api.song("song1")
+    body = check_error(api.get(path.format(session_id)), 404, body_code(session_id))
+    assert body["error"] in ("Session not found", "Not found")
+
+
+def body_code(session_id: str) -> str:
+    return "not_found" if "%2f" in session_id else "session_not_found"
+
+
+# ---- results
+
+def finish(api: Api, **changes: Any) -> dict[str, Any]:
+    api.song("song1", generated_video_path="video/song1.mp4", audio_seconds=61.5, **changes)
+    answer = api.get("/api/results/song1")
+    assert answer.status_code == 200, answer.text
+    body: dict[str, Any] = answer.get_json()
+    return body
+
+
+def test_a_finished_song_tells_all(api: Api) -> None:
+    body = finish(api)
+    assert body.pop("lyrics").startswith("[Verse 1]")
+    created, expires = body.pop("created_at"), body.pop("expires_at")
+    assert TIME.fullmatch(created) and TIME.fullmatch(expires) and created[:10] < expires[:10]
+    assert body == {
+        "success": True, "session_id": "song1", "status": "success", "owner_name": "Marisol", "pet_name": "Biscuit",
+        "video_url": "/storage/video/song1.mp4", "poster_url": None, "captions_url": None, "duration_seconds": 61.5,
+        "downloads": [{
+            "format": "square", "url": "/storage/video/song1.mp4?download=1",
+            "filename": "Biscuit - Pet love songs for Valentine's Day.mp4",
+        }],
+    }
+
+
+def test_poster_and_captions_are_named_where_they_are(api: Api) -> None:
+    api.song("song1", word_timing=[{"word": "la", "start": 0, "end": 1}])
+    api.add_rendition("song1", "poster", b"jpeg")
+    body = api.get("/api/results/song1").get_json()
+    assert (body["poster_url"], body["captions_url"]) == ("/storage/poster/song1.jpg", "/storage/captions/song1.vtt")
+    for path in (body["poster_url"], body["captions_url"]):
+        with api.get(path) as answer:
+            assert answer.status_code == 200
+
+
+def test_a_song_without_words_has_empty_lyrics(api: Api) -> None:
+    assert finish(api, lyrics=None)["lyrics"] == ""
+
+
+def test_the_video_address_stays_ours_behind_a_cdn(make_api: Callable[..., Api]) -> None:
+    api = make_api(media_base_url="https://media.example.com")
+    assert finish(api)["video_url"] == "/storage/video/song1.mp4"
+
+
+def test_it_expires_after_the_days_of_the_setting(make_api: Callable[..., Api]) -> None:
+    api = make_api(file_retention_days=7)
+    body = finish(api)
+    with database.connection():
+        wanted = Submission.get_by_id("song1").created_at + timedelta(days=7)
+    assert body["expires_at"] == wanted.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def test_names_come_as_they_are_in_utf8(api: Api) -> None:
+    api.song("song1", pet_name="रानी", owner_name="Łukasz </script>")
+    answer = api.get("/api/results/song1")
+    assert "रानी".encode() in answer.data and answer.get_json()["owner_name"] == "Łukasz </script>"
+
+
+def test_an_unchanged_result_is_304(api: Api) -> None:
+    api.song("song1")
+    first = api.get("/api/results/song1")
+    again = api.get("/api/results/song1", **{"If-None-Match": first.headers["ETag"]})
+    assert (again.status_code, again.data) == (304, b"")
+
+
+@pytest.mark.parametrize("reason", ["service_failed", "timeout", "rendering_crashed", None])
+def test_a_failed_song_is_400_with_its_reason(api: Api, reason: str | None) -> None:
+    api.song("song1", stage="failed", entry_status="fail", fail_reason=reason)
+    body = check_error(api.get("/api/results/song1"), 400, "failed", "Video generation failed. Please try again.")
+    check_known(body, "fail")
+    assert body["reason"] == reason
+
+
+@pytest.mark.parametrize(("stage", "word"), [
+    ("queued", "pending"), ("sending", "processing"), ("generating", "processing"), ("downloading", "processing"),
+    ("rendering", "processing"),
+])
+def test_a_song_on_its_way_is_409(api: Api, stage: str, word: str) -> None:
+    api.song("song1", stage=stage, entry_status=word)
+    check_known(check_error(api.get("/api/results/song1"), 409, "not_ready"), word)
+
+
+@pytest.mark.parametrize(("stage", "word"), [("done", "success"), ("failed", "fail")])
+def test_an_expired_song_is_410(api: Api, stage: str, word: str) -> None:
+    api.song("song1", stage=stage, entry_status=word)
+    with database.connection():
+        retention.forget(api.settings, api.parts.storage, Submission.get_by_id("song1"))
+    body = check_error(api.get("/api/results/song1"), 410, "expired")
+    assert KNOWN <= set(body) and (body["status"], body["owner_name"], body["pet_name"]) == (word, "", "")
+    assert status(api, "song1")["status"] == word
+
+
+def check_known(body: dict[str, Any], word: str) -> None:
+    assert KNOWN <= set(body)
+    assert (body["session_id"], body["status"], body["owner_name"], body["pet_name"]) == ("song1", word, "Marisol", "Biscuit")
+    assert TIME.fullmatch(body["created_at"])
+
+
+# ---- availability
+
+def test_an_open_form_says_how_long_a_song_takes(api: Api) -> None:
+    body = api.get("/api/availability").get_json()
+    assert body == {"open": True, "reason": None, "message": "", "estimated_seconds": body["estimated_seconds"]}
+    assert isinstance(body["estimated_seconds"], int) and body["estimated_seconds"] > 0
+
+
+def test_a_longer_queue_takes_longer(make_api: Callable[..., Api]) -> None:
+    api = make_api(max_concurrent_requests=1)
+    before = api.get("/api/availability").get_json()["estimated_seconds"]
+    for number in range(3):
+        api.song(f"waits{number}", stage="queued", entry_status="pending")
+    assert api.get("/api/availability").get_json()["estimated_seconds"] > before
