@@ -5,9 +5,10 @@ from typing import Any
 from jobs.tools import Tools, tools
 from jobs.wrapper import held, job, recorded, without_database
 from petsong import limits
+from petsong.lifecycle.answers import record_answer, void_call
 from petsong.lifecycle.claims import Claim
 from petsong.lifecycle.recovery import begin_tick, due_jobs_of
-from petsong.lifecycle.sending import begin_call, claim_rows, record_answer, void_call
+from petsong.lifecycle.sending import begin_call, claim_rows
 from petsong.lifecycle.stages import Stage
 from petsong.models import Submission
 from petsong.sonauto import Meaning

@@ -13,9 +13,10 @@ from rq.serializers import JSONSerializer
 
 from kit import accepted, answer, attempts, make_settings, open_database, row, submit, success
 from petsong import database
+from petsong.lifecycle.answers import record_answer
 from petsong.lifecycle.claims import fail, take
 from petsong.lifecycle.readback import open_questions, receive_hint, record_news
-from petsong.lifecycle.sending import begin_call, claim_rows, record_answer
+from petsong.lifecycle.sending import begin_call, claim_rows
 from petsong.lifecycle.stages import Stage
 from petsong.models import Submission
 from petsong.settings import Settings

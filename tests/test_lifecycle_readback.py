@@ -7,6 +7,7 @@ import pytest
 import kit
 from petsong import database
 from petsong.database import db
+from petsong.lifecycle.answers import record_answer
 from petsong.lifecycle.claims import ClaimLost, advance, fail, release, take
 from petsong.lifecycle.operator import ImpossibleMove, retry
 from petsong.lifecycle.orders import end_without_song
@@ -19,7 +20,7 @@ from petsong.lifecycle.readback import (
     take_for_readback,
 )
 from petsong.lifecycle.recovery import ROWS_PER_PASS, apply_limits, due_jobs, expire_leases
-from petsong.lifecycle.sending import begin_call, claim_rows, record_answer
+from petsong.lifecycle.sending import begin_call, claim_rows
 from petsong.lifecycle.stages import Stage
 from petsong.models import Attempt, Breaker, Submission, WebhookReceipt
 from petsong.sonauto import Hint, Meaning, TaskAnswer

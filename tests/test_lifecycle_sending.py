@@ -6,9 +6,10 @@ import pytest
 import kit
 from petsong.database import db
 from petsong.lifecycle import breaker
+from petsong.lifecycle.answers import record_answer, void_call
 from petsong.lifecycle.claims import ClaimLost, fail, take
 from petsong.lifecycle.recovery import apply_limits, due_jobs, expire_leases
-from petsong.lifecycle.sending import begin_call, claim_rows, record_answer, void_call
+from petsong.lifecycle.sending import begin_call, claim_rows
 from petsong.lifecycle.stages import Stage
 from petsong.models import Attempt, Breaker
 from petsong.sonauto import Meaning

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule, run_state_machine_as_test
 
 import kit
+from petsong.lifecycle.answers import record_answer
 from petsong.lifecycle.claims import Claim, ClaimLost, advance, release, take
 from petsong.lifecycle.operator import ImpossibleMove, retry
 from petsong.lifecycle.orders import end_without_song
 from petsong.lifecycle.readback import finish_readback, open_questions, receive_hint, record_news, take_for_readback
 from petsong.lifecycle.recovery import apply_limits, due_jobs, expire_leases
-from petsong.lifecycle.sending import begin_call, claim_rows, record_answer
+from petsong.lifecycle.sending import begin_call, claim_rows
 from petsong.lifecycle.stages import ENDS, MOVES, REVIVALS, Stage
 from petsong.models import Attempt, Breaker, Event, Submission
 from petsong.sonauto import Answer, Hint, Meaning, TaskAnswer

@@ -3,13 +3,44 @@ from typing import Any
 
 from petsong import database
 from petsong.database import db
-from petsong.lifecycle.claims import Claim, advance, fail, hold, owned, release, void_uncalled, write
-from petsong.lifecycle.sending import due_in_sending, may_still_bring_a_song
+from petsong.lifecycle.claims import Claim, advance, fail, hold, later, owned, release, void_uncalled, write
 from petsong.lifecycle.stages import Stage
 from petsong.models import Attempt, Submission
 from petsong.settings import Settings
 
 NO_SONG: dict[str, Any] = {"llm_response": None, "llm_status": None}
+
+
+def runs_with_hint(session_id: str) -> bool:
+    """Whether a task that the service has not confirmed yet was named for an attempt of the row."""
+    return bool(
+        Attempt.select().where(
+            Attempt.submission == session_id, Attempt.task_hint.is_null(False), Attempt.task_id.is_null(),
+            Attempt.ended_at.is_null(),
+        ).exists()
+    )
+
+
+def has_uncalled_attempt(session_id: str) -> bool:
+    return bool(
+        Attempt.select().where(
+            Attempt.submission == session_id, Attempt.call_started_at.is_null(), Attempt.ended_at.is_null()
+        ).exists()
+    )
+
+
+def due_in_sending(session_id: str) -> float | None:
+    """When a row in `sending` is due, in seconds: at once where there is a call or a question to make, else never by itself."""
+    return 0 if runs_with_hint(session_id) or has_uncalled_attempt(session_id) else None
+
+
+def may_still_bring_a_song(settings: Settings, session_id: str) -> bool:
+    """Whether an attempt of the row is uncalled, runs at the service, or is unknown and young or hinted."""
+    young = Attempt.call_started_at > later(database.now(), -settings.song_max_minutes * 60)
+    hopeful = (
+        Attempt.call_started_at.is_null() | Attempt.task_id.is_null(False) | Attempt.task_hint.is_null(False) | young
+    )
+    return bool(Attempt.select().where(Attempt.submission == session_id, Attempt.ended_at.is_null(), hopeful).exists())
 
 
 def end_without_song(

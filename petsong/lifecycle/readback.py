@@ -11,8 +11,7 @@ from peewee import IntegrityError
 from petsong import database
 from petsong.database import db
 from petsong.lifecycle.claims import Claim, ClaimLost, advance, clean, hold, later, release, take
-from petsong.lifecycle.orders import end_without_song
-from petsong.lifecycle.sending import due_in_sending, runs_with_hint
+from petsong.lifecycle.orders import due_in_sending, end_without_song, runs_with_hint
 from petsong.lifecycle.stages import Stage
 from petsong.models import Attempt, Submission, WebhookReceipt
 from petsong.settings import Settings

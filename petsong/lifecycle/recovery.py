@@ -23,16 +23,14 @@ from petsong.lifecycle.claims import (
     release,
     take,
 )
-from petsong.lifecycle.orders import end_without_song
-from petsong.lifecycle.sending import (
+from petsong.lifecycle.orders import (
     due_in_sending,
-    has_a_verdict,
+    end_without_song,
     has_uncalled_attempt,
     may_still_bring_a_song,
     runs_with_hint,
-    unknown_orders_are_one,
-    verdict_of,
 )
+from petsong.lifecycle.sending import has_a_verdict, unknown_orders_are_one, verdict_of
 from petsong.lifecycle.stages import ENDS, MAX_TRIES, Stage
 from petsong.models import Attempt, Submission, Tick
 from petsong.settings import Settings

@@ -3,7 +3,9 @@ import logging
 import re
 import shutil
 import time
+from functools import lru_cache
 from typing import Any
+from urllib.parse import urlsplit
 
 from flask import Flask, Response, g, request
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -19,11 +21,12 @@ from petsong.web.extension import parts as current_parts
 log = logging.getLogger("petsong.access")
 NO_DATABASE = ("static", "health.live", "health.health")
 TOKEN = re.compile(r"(/api/webhook/+).+", re.DOTALL)
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:{media}; "
+    "media-src 'self' blob:{media}; connect-src 'self'{media}; font-src 'self'; manifest-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'"
+)
 SECURITY_HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; "
-        "connect-src 'self'; font-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    ),
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -83,10 +86,18 @@ def _close(_: BaseException | None) -> None:
 def _headers(response: Response) -> Response:
     for name, value in SECURITY_HEADERS.items():
         response.headers.setdefault(name, value)
+    response.headers.setdefault("Content-Security-Policy", _content_policy(current_parts().settings.media_base_url))
     if request.path.startswith("/api/"):
         response.headers.setdefault("Cache-Control", "no-store")
         _cors(response)
     return response
+
+
+@lru_cache(maxsize=1)
+def _content_policy(media_base_url: str) -> str:
+    """Nothing but ourselves, and where MEDIA_BASE_URL redirects to, that origin for pictures and videos."""
+    parts = urlsplit(media_base_url)
+    return CONTENT_SECURITY_POLICY.format(media=f" {parts.scheme}://{parts.netloc}" if media_base_url else "")
 
 
 def _cors(response: Response) -> None:

@@ -22,6 +22,7 @@ class Refused(Exception):
 
     status: int
     detail: str | list[Problem]
+    faults: tuple[str, ...] = ()  # that refuse it; none when it is refused rightly
 
 
 def parse(body: bytes) -> Order:

@@ -23,7 +23,15 @@ CREATE TABLE IF NOT EXISTS faults (
     id INTEGER PRIMARY KEY AUTOINCREMENT, fault TEXT NOT NULL, match TEXT NOT NULL, count INTEGER, share REAL,
     starts_at REAL NOT NULL, ends_at REAL, seconds REAL, seen INTEGER NOT NULL DEFAULT 0,
     hits INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE IF NOT EXISTS strikes (
+    at REAL NOT NULL, fault TEXT NOT NULL, fault_id INTEGER, method TEXT NOT NULL, path TEXT NOT NULL,
+    task_id TEXT NOT NULL, status INTEGER);
+CREATE TABLE IF NOT EXISTS trespasses (at REAL NOT NULL, request TEXT NOT NULL, with_key INTEGER NOT NULL);
 """
+# Columns that came later: a memory from before them gets them at the next start.
+ADDED = (
+    ("faults", "number", "INTEGER"), ("deliveries", "said", "TEXT"), ("calls", "said", "TEXT"), ("refusals", "faults", "TEXT"),
+)
 
 
 class Store:
@@ -35,6 +43,9 @@ class Store:
         self._connection.row_factory = sqlite3.Row
         # A killed process loses nothing at synchronous = normal, and every order need not wait for the disk.
         self._connection.executescript("PRAGMA journal_mode = wal; PRAGMA synchronous = normal;" + SCHEMA)
+        for table, column, kind in ADDED:
+            if column not in [row["name"] for row in self.rows(f"PRAGMA table_info({table})")]:
+                self.change(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -75,7 +86,7 @@ class Store:
     def clear(self) -> None:
         """Forgets everything but what the command line said; order numbers begin at 1 again."""
         with self.transaction():
-            for table in ("tasks", "refusals", "deliveries", "calls", "faults", "sqlite_sequence"):
+            for table in ("tasks", "refusals", "deliveries", "calls", "faults", "strikes", "trespasses", "sqlite_sequence"):
                 self.change(f"DELETE FROM {table}")  # noqa: S608 - names from the line above
             self.write_setting("configured", {})
 

@@ -2,10 +2,11 @@
 
 import hashlib
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from scripts.sandbox.faults import FAULTS, WITHOUT_MATCH, Effect
+from scripts.sandbox.faults import ENDING, FAULTS, WITHOUT_MATCH, Answer, Drop, Effect, Redirect, Slots
 from scripts.sandbox.store import Store
 
 
@@ -14,12 +15,29 @@ class FaultError(ValueError):
 
 
 @dataclass(frozen=True)
+class Request:
+    """What a fault may strike: for the ledger. `task_id` is empty where no order is known."""
+
+    method: str
+    path: str
+    task_id: str = ""
+
+
+@dataclass(frozen=True)
 class Struck:
-    """A fault that strikes now; `seconds` is None unless it was given."""
+    """A fault that strikes now; `seconds` and `number` are None unless they were given."""
 
     name: str
     effect: Effect
     seconds: float | None
+    number: int | None
+
+    @property
+    def status(self) -> int | None:
+        """What the request is answered with by the fault's doing; 0: nothing; None: as without it."""
+        if isinstance(self.effect, Answer | Redirect):
+            return self.effect.status
+        return 0 if isinstance(self.effect, Drop) else 429 if isinstance(self.effect, Slots) else None
 
 
 def _optional(given: dict[str, object], name: str, most: float = 1e9) -> float | None:
@@ -31,9 +49,14 @@ def _optional(given: dict[str, object], name: str, most: float = 1e9) -> float |
     return float(value)
 
 
+def _number(given: dict[str, object]) -> int | None:
+    value = _optional(given, "number", 1000)
+    return None if value is None else int(value)
+
+
 def add(store: Store, given: dict[str, object], now: float) -> int:
     """Adds a fault as POST /sandbox/faults describes it; returns its id. Raises FaultError."""
-    unknown = given.keys() - {"fault", "match", "count", "share", "from_seconds", "for_seconds", "seconds"}
+    unknown = given.keys() - {"fault", "match", "count", "share", "from_seconds", "for_seconds", "seconds", "number"}
     if unknown:
         raise FaultError(f"no such option of a fault: {', '.join(sorted(unknown))}")
     name, match = given.get("fault"), given.get("match") or ""
@@ -44,9 +67,10 @@ def add(store: Store, given: dict[str, object], now: float) -> int:
     starts_at = now + (_optional(given, "from_seconds") or 0.0)
     lasts = _optional(given, "for_seconds")
     return store.change(
-        "INSERT INTO faults (fault, match, count, share, starts_at, ends_at, seconds) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO faults (fault, match, count, share, starts_at, ends_at, seconds, number)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         *(name, match, _optional(given, "count"), _optional(given, "share", 1)),
-        *(starts_at, None if lasts is None else starts_at + lasts, _optional(given, "seconds")),
+        *(starts_at, None if lasts is None else starts_at + lasts, _optional(given, "seconds"), _number(given)),
     )
 
 
@@ -59,20 +83,37 @@ def clear(store: Store) -> None:
     store.change("DELETE FROM faults")
 
 
-def strike(store: Store, point: str, text: str, seed: int) -> list[Struck]:
-    """The faults that strike at this point now, counted; text is what their `match` is looked for in."""
+def strike(
+    store: Store, point: str, text: str, seed: int, request: Request, bites: Callable[[Struck], bool] = lambda struck: True
+) -> list[Struck]:
+    """The faults that strike at this point now, counted and in the ledger.
+
+    `text` is what their `match` is looked for in; a fault that does not bite has no chance here.
+    """
     now = time.time()
-    found = []
+    found: list[Struck] = []
     with store.transaction():
         query = "SELECT * FROM faults WHERE starts_at <= ? AND (ends_at IS NULL OR ends_at > ?) ORDER BY id"
         for row in store.rows(query, now, now):
-            if FAULTS[row["fault"]].point != point or row["match"] not in text:
+            struck = Struck(row["fault"], FAULTS[row["fault"]].effect, row["seconds"], row["number"])
+            if FAULTS[row["fault"]].point != point or row["match"] not in text or not bites(struck):
                 continue
             hit = _takes_its_chance(dict(row), seed)
             store.change("UPDATE faults SET seen = seen + 1, hits = hits + ? WHERE id = ?", int(hit), row["id"])
             if hit:
-                found.append(Struck(row["fault"], FAULTS[row["fault"]].effect, row["seconds"]))
+                found.append(struck)
+                note(store, struck.name, request, struck.status, row["id"])
+            if hit and isinstance(struck.effect, ENDING):
+                break
     return found
+
+
+def note(store: Store, fault: str, request: Request, status: int | None, fault_id: int | None = None) -> None:
+    """One strike for the ledger."""
+    store.change(
+        "INSERT INTO strikes (at, fault, fault_id, method, path, task_id, status) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        *(time.time(), fault, fault_id, request.method, request.path, request.task_id, status),
+    )
 
 
 def _takes_its_chance(row: dict[str, Any], seed: int) -> bool:

@@ -40,9 +40,12 @@ class Task:
     error_message: str = "Generation failed: the model returned no audio"  # said on FAILURE only
     tone_hz: float | None = None
     align_seconds: float = 0.0
-    alignment: str = "SUCCESS"  # or FAILURE, or NEVER: stays at ALIGNING
+    alignment: str = "SUCCESS"  # or FAILURE, or NEVER: stays at ALIGNING, or ABSENT: as if it had not been asked for
+    other_keys: bool = False  # word timing in the other of its two spellings
     paths: str = "full"  # or relative, or empty
     statuses: list[str] = field(default_factory=lambda: list(STATUSES))
+    forgotten_from: float | None = None  # not known between these two; None: never forgotten, and for ever
+    forgotten_until: float | None = None
     faults: list[str] = field(default_factory=list)
     number: int = 0  # place in the ledger, from 1
 
@@ -62,16 +65,27 @@ def ended(task: Task, now: float) -> bool:
 def status(task: Task, now: float) -> str:
     if ended(task, now):
         return task.outcome
-    share = (now - task.accepted_at) / (task.ends_at - task.accepted_at)
-    if len(task.statuses) != len(_BEGINS):
-        return task.statuses[max(0, min(int(share * len(task.statuses)), len(task.statuses) - 1))]
-    reached = [name for name, begins in zip(task.statuses, _BEGINS, strict=True) if share >= begins]
+    reached = [name for name, at in begins(task) if now >= at]
     return reached[-1] if reached else task.statuses[0]
+
+
+def begins(task: Task) -> list[tuple[str, float]]:
+    """When each of the statuses before the end begins; evenly where they are not the usual ones."""
+    count = len(task.statuses)
+    shares = _BEGINS if count == len(_BEGINS) else [number / count for number in range(count)]
+    whole = task.ends_at - task.accepted_at
+    return [(name, task.accepted_at + share * whole) for name, share in zip(task.statuses, shares, strict=True)]
+
+
+def forgotten(task: Task, now: float) -> bool:
+    if task.forgotten_from is None or now < task.forgotten_from:
+        return False
+    return task.forgotten_until is None or now < task.forgotten_until
 
 
 def alignment_status(task: Task, now: float) -> str | None:
     """None while it was not asked for or there is no song yet."""
-    if not task.request.get("align_lyrics") or status(task, now) != "SUCCESS":
+    if not task.request.get("align_lyrics") or task.alignment == "ABSENT" or status(task, now) != "SUCCESS":
         return None
     step = int((now - task.ends_at) / task.align_seconds * len(ALIGNMENT_STATUSES)) if task.align_seconds else 99
     if step < len(ALIGNMENT_STATUSES):
@@ -89,7 +103,7 @@ def words(task: Task) -> list[dict[str, object]]:
 
     A line's last word carries its line break, a section's first word the section's label.
     """
-    keys = ("start", "end") if task.number % 2 else ("start_time", "end_time")
+    keys = ("start", "end") if (task.number + task.other_keys) % 2 else ("start_time", "end_time")
     texts = _timed_texts(task.lyrics)
     first, step = 0.05 * task.song_seconds, 0.9 * task.song_seconds / max(1, len(texts))
     return [
@@ -117,6 +131,7 @@ def document(task: Task, now: float, base_url: str) -> dict[str, object]:
     """The whole task as GET /generations/{task_id} answers it."""
     state, aligned = status(task, now), alignment_status(task, now)
     done = state == "SUCCESS"
+    timed = {} if task.alignment == "ABSENT" else {"word_aligned_lyrics": words(task) if aligned == "SUCCESS" else None}
     return {
         "id": task.task_id,
         "created_at": datetime.fromtimestamp(task.accepted_at, UTC).isoformat(),
@@ -126,7 +141,7 @@ def document(task: Task, now: float, base_url: str) -> dict[str, object]:
         "song_paths": song_paths(task, base_url) if done else [],
         "error_message": task.error_message if state == "FAILURE" else None,
         "lyrics": task.lyrics if done and not task.request.get("instrumental") else None,
-        "word_aligned_lyrics": words(task) if aligned == "SUCCESS" else None,
+        **timed,
         "prompt": task.request.get("prompt"),
         "prompt_strength": task.request.get("prompt_strength"),
         "tags": task.request.get("tags") or [],
@@ -134,8 +149,10 @@ def document(task: Task, now: float, base_url: str) -> dict[str, object]:
     }
 
 
-def webhook_body(task: Task, base_url: str) -> dict[str, object]:
-    """What the service posts when the task has ended."""
+def webhook_body(task: Task, base_url: str, said: str | None = None) -> dict[str, object]:
+    """What the service posts when the task has ended, or `said` is its status before."""
+    if said is not None and said != task.outcome:
+        return {"task_id": task.task_id, "status": said}
     if task.outcome == "SUCCESS":
         return {"task_id": task.task_id, "status": "SUCCESS", "song_paths": song_paths(task, base_url)}
     return {"task_id": task.task_id, "status": "FAILURE", "error_message": task.error_message}
