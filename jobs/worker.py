@@ -21,6 +21,7 @@ from rq.serializers import JSONSerializer
 from rq.worker import HerokuWorker
 
 from jobs import collect, dispatch, produce, upkeep
+from jobs.lost_pools import LostPools
 from jobs.tools import Tools, tools
 from jobs.wrapper import holder, name_pool
 from petsong import database
@@ -65,6 +66,7 @@ class Pool:
         _prctl(PR_SET_CHILD_SUBREAPER, 1)  # the jobs of a killed worker become ours to bury
         # In the parent nothing may wait long: a frozen Redis would keep it from restarting workers.
         quick = replace(self.tools, queues=Queues(impatient_client(self.tools.settings.redis_url)))
+        lost_pools = LostPools(self.name)
         started_at, beat, look = None, 0.0, 0.0
         while not self.stopping:
             self._reap()
@@ -73,6 +75,7 @@ class Pool:
             if now >= beat:
                 beat = now + HEARTBEAT_SECONDS
                 started_at = self._safely(lambda since=started_at: self._heartbeat(since)) or started_at
+                self._safely(lambda: self._bury_lost_pools(quick, lost_pools))
             if now >= look:
                 look = now + min(SWEEP_LOOK_SECONDS, self.tools.settings.sweep_interval)
                 self._safely(lambda: upkeep.sweep_if_late(quick))
@@ -103,6 +106,11 @@ class Pool:
             conflict_target=[Heartbeat.name], update={Heartbeat.at: moment, Heartbeat.queues: counts}
         ).execute()
         return started_at
+
+    def _bury_lost_pools(self, t: Tools, lost_pools: LostPools) -> None:
+        for dead in lost_pools.look(time.monotonic()):
+            log.warning("a pool is lost", extra={"holder": dead})
+            upkeep.bury(t, dead)
 
     def _reap(self) -> None:
         while True:

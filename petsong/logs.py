@@ -3,6 +3,7 @@
 Names, photos, tokens, keys, full addresses and bodies never go here; they stand on the row and leave with it.
 """
 import logging
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,8 @@ import sentry_sdk
 from pythonjsonlogger.json import JsonFormatter
 
 _bound: ContextVar[dict[str, Any] | None] = ContextVar("petsong_log_context", default=None)
+_TOKEN = re.compile(r"(/api/webhook/+).+", re.DOTALL)
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _PLAIN = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -24,11 +27,30 @@ class _Stamp(logging.Filter):
         return True
 
 
+class _Discreet(logging.Filter):
+    """gunicorn names the visitor's address, and may quote the request line, of whatever is no HTTP."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name == "gunicorn.error" and "Invalid request from ip=" in str(record.msg):
+            record.msg, record.args = "invalid request", ()
+        return True
+
+
 class _Text(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         line = super().format(record)
-        extras = " ".join(f"{k}={v}" for k, v in vars(record).items() if k not in _PLAIN)
+        extras = " ".join(f"{k}={_one_line(v)}" for k, v in vars(record).items() if k not in _PLAIN)
         return f"{line} {extras}".rstrip()
+
+
+def _one_line(value: object) -> str:
+    """A path may hold line breaks, and behind them what looks like a line of ours."""
+    return _CONTROL.sub(lambda found: ascii(found[0])[1:-1], str(value))
+
+
+def mask_token(path: str) -> str:
+    """Whoever knows a webhook's address can speak in its song's name."""
+    return _TOKEN.sub(r"\1…", path)
 
 
 def configure(level: str, style: str) -> None:
@@ -38,17 +60,30 @@ def configure(level: str, style: str) -> None:
     else:
         handler.setFormatter(_Text("%(asctime)s %(levelname)-7s %(name)s %(message)s"))
     handler.addFilter(_Stamp())
+    handler.addFilter(_Discreet())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for chatty in ("urllib3", "PIL", "rq.worker", "rq_scheduler"):
+    # peewee tells every statement with its values at DEBUG, the limiter visitors' addresses at INFO
+    for chatty in ("urllib3", "PIL", "rq.worker", "rq_scheduler", "peewee", "flask-limiter", "werkzeug"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))
 
 
 def report_errors(dsn: str) -> None:
     """Errors to Sentry, or what speaks its language; nothing personal with them."""
     if dsn:
-        sentry_sdk.init(dsn=dsn, send_default_pii=False, include_local_variables=False, max_request_body_size="never")
+        sentry_sdk.init(
+            dsn=dsn, include_local_variables=False, max_request_body_size="never",
+            before_send=_discreet,
+        )
+
+
+def _discreet(event: Any, _: Any) -> Any:
+    """Of a request only what the log tells, too: headers hold keys, an address may hold a token."""
+    if "request" in event:
+        request = event["request"]
+        event["request"] = {"method": request.get("method"), "url": mask_token(request.get("url", ""))}
+    return event
 
 
 @contextmanager

@@ -90,8 +90,8 @@ class Queues:
         """
         if job == "process_pending_queue":
             return bool(queue.count)
-        prefix = "-".join([job, *ids, ""]).encode()
-        return front and any(found.startswith(prefix) for found in self.client.lrange(queue.key, 0, 99))
+        prefix = "-".join([job, *ids, ""])
+        return front and any(job_id.startswith(prefix) for job_id in queue.get_job_ids(0, 100))
 
     def waiting(self, *names: str) -> set[tuple[str, str]]:
         """(job, session id) of every message that waits in these queues. Raises RedisError."""

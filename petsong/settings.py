@@ -3,10 +3,11 @@
 Units are seconds (fractions allowed) unless the name says otherwise. `describe()` feeds the README's table.
 """
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from dotenv import dotenv_values
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError, field_validator
@@ -37,7 +38,7 @@ def _workers(value: Any) -> Any:
 
 
 Words = Annotated[tuple[str, ...], BeforeValidator(_split), PlainSerializer(",".join)]
-Seconds = Annotated[tuple[float, ...], BeforeValidator(_split)]
+Seconds = Annotated[tuple[Annotated[float, Field(ge=0)], ...], BeforeValidator(_split)]
 Workers = Annotated[dict[str, int], BeforeValidator(_workers)]
 
 
@@ -46,10 +47,22 @@ def _setting(default: Any, description: str, *, example: str = "", **bounds: Any
     return Field(default, description=description, json_schema_extra={"example": example}, **bounds)
 
 
+def _address(value: str) -> SplitResult:
+    """Raises ValueError in our words: the library's may quote a part of a password."""
+    try:
+        parts = urlsplit(value)
+        _ = parts.port
+    except ValueError:
+        raise ValueError("has a malformed host or port") from None
+    if any(character.isspace() for character in value):
+        raise ValueError("has a space in it")
+    return parts
+
+
 class Settings(BaseModel):
     """Frozen; attribute names are the variables' names in lower case."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     database_url: str = _setting("sqlite:///petsong.db", "SQLite file or PostgreSQL 15+", example="postgresql://petsong:secret@localhost:5432/petsong")
     redis_url: str = _setting("redis://localhost:6379/0", "queues and rate limits", example="redis://localhost:6379/0")
@@ -103,7 +116,7 @@ class Settings(BaseModel):
     file_retention_days: float = _setting(30, "personal data and files go after this", example="30", gt=0)
     submissions_per_hour_per_ip: int = _setting(20, "accepted posts; rejected ones tenfold", example="20", ge=1)
     results_per_hour_per_ip: int = _setting(100, "reads of /api/results", example="100", ge=1)
-    song_hosts: Words = _setting(("cdn.sonauto.ai", "*.sonauto.ai", "*.treblo.com"), "where songs may be fetched from (https); scheme://host:port allows exactly that origin", example="cdn.sonauto.ai,*.treblo.com")
+    song_hosts: Words = _setting(("cdn.sonauto.ai", "*.sonauto.ai", "*.treblo.com"), "where songs may be fetched from (https); scheme://host:port allows exactly that origin", example="cdn.sonauto.ai,*.treblo.com", min_length=1)
     allowed_origins: Words = _setting((), "origins that may use the API from a browser", example="https://www.example.com")
     trusted_proxies: int = _setting(0, "proxy hops whose X-Forwarded-For counts", example="1", ge=0, le=5)
     admin_username: str = _setting("admin", "operator's pages", example="admin")
@@ -118,7 +131,7 @@ class Settings(BaseModel):
     @field_validator("external_api_url", "webhook_base_url", "public_base_url", "media_base_url")
     @classmethod
     def _web_address(cls, value: str) -> str:
-        parts = urlsplit(value)
+        parts = _address(value)
         if value and (parts.scheme not in ("http", "https") or not parts.hostname):
             raise ValueError("is not a web address starting with https:// or http://")
         return value.rstrip("/")
@@ -128,6 +141,8 @@ class Settings(BaseModel):
     def _database(cls, value: str) -> str:
         if not value.startswith(("sqlite:///", "postgresql://", "postgres://")):
             raise ValueError("is neither sqlite:///FILE nor postgresql://…")
+        if len(_address(value).path) < 2:
+            raise ValueError("names no file" if value.startswith("sqlite:") else "names no database")
         return value
 
     @field_validator("storage_url")
@@ -142,6 +157,25 @@ class Settings(BaseModel):
     def _redis(cls, value: str) -> str:
         if not value.startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("is none of redis://, rediss://, unix://")
+        parts = _address(value)
+        if not (parts.path if parts.scheme == "unix" else parts.hostname):
+            raise ValueError("names no socket" if parts.scheme == "unix" else "names no host")
+        return value
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:  # compared letter by letter with what browsers send
+            if not re.fullmatch(r"https?://[a-z0-9.-]+(:\d{1,5})?", origin):
+                raise ValueError(f"“{origin}” is not an origin: scheme, host and port in small letters, no path, no final slash")
+        return value
+
+    @field_validator("song_hosts")
+    @classmethod
+    def _hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for host in value:
+            if not re.fullmatch(r"https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:\d{1,5})?|(\*\.)?[A-Za-z0-9.-]+", host):
+                raise ValueError(f"“{host}” is neither a host, nor *.domain, nor an origin such as http://127.0.0.1:9000")
         return value
 
     @property

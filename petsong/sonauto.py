@@ -379,7 +379,8 @@ class SongService:
         given = [document[name] for name in ("num_credits", "num_credits_payg") if document.get(name) is not None]
         if not given or not all(isinstance(value, int | float) and not isinstance(value, bool) for value in given):
             return None
-        return sum(int(value) for value in given)
+        usable = sum(int(value) for value in given)
+        return None if usable == 0 and len(given) < 2 else usable  # none of one kind says nothing of the other
 
     def _call(
         self, method: str, path: str, body: Any = None, *, task_id: str = "", send_within: float | None = None

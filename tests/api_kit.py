@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg2
+import pytest
 import redis
 import requests
 from flask.testing import FlaskClient
@@ -26,6 +27,9 @@ from scripts.processes import end, spawn
 from scripts.servers import free_port
 
 POST = "/api/submissions"
+# Where the database plays no part, one kind of it is enough.
+on_sqlite = pytest.mark.parametrize("shared_database", ["sqlite"], indirect=True)
+on_postgresql = pytest.mark.parametrize("shared_database", ["postgresql"], indirect=True)
 PHOTO_MESSAGE = "Please upload JPG or PNG image under 5MB"
 
 

@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import wraps
 from pathlib import Path
@@ -28,9 +28,11 @@ from rq.serializers import JSONSerializer
 import jobs.tools
 import jobs.worker
 import kit
+from jobs.dispatch import process_pending_queue
+from jobs.tools import Tools
 from jobs.upkeep import sweep_if_late
 from petsong import database
-from petsong.lifecycle.stages import ENDS
+from petsong.lifecycle.stages import ENDS, Stage
 from petsong.models import Attempt, Event, Submission
 from petsong.settings import Settings
 from render_media import photo
@@ -139,12 +141,12 @@ class World:
         argv += ["--threads", "4", "--no-control-socket", "wsgi:app"]
         with (self.folder / "site.log").open("wb") as log:
             self._site = spawn(argv, log, env=self.environment(), cwd=ROOT)
-        wait_until(self._site_answers, 20, "the site")
+        wait_until(self._site_answers, 40, "the site")
 
     def _site_answers(self) -> bool:
         try:
             return requests.get(f"http://127.0.0.1:{self.port}/api/health/live", timeout=2).ok
-        except requests.ConnectionError:
+        except requests.RequestException:
             return False
 
     # ---- visitors
@@ -158,22 +160,24 @@ class World:
 
     # ---- work
 
-    def work_off(self) -> None:
-        """Messages that wait, in this process."""
-        queues = [self.tools.queues.queue(name) for name in QUEUES]
-        Burst(queues, connection=self.redis, serializer=JSONSerializer).work(burst=True, max_jobs=10, logging_level="ERROR")
-
-    def drive(self, until: Callable[[], bool] | None = None, seconds: float = 30) -> None:
+    def drive(
+        self, until: Callable[[], bool] | None = None, seconds: float = 60, queues: Iterable[str] = QUEUES
+    ) -> None:
         """Sweep and work until every row has ended, or as told. No job may have crashed."""
         finished, ends = until or self.all_ended, time.monotonic() + seconds
         while True:
             sweep_if_late(self.tools)
-            self.work_off()
+            work_off(self.tools, queues)
             if finished():
                 break
             assert time.monotonic() < ends, f"not there after {seconds} s: {self.story()}"
             time.sleep(0.02)
         assert self.crashed_jobs() == []
+
+    def collect(self, rows: Iterable[str], seconds: float = 60) -> None:
+        """Drive until all of these songs are here and wait for their render, which takes the time, or have failed."""
+        collected = (Stage.RENDERING, Stage.FAILED)
+        self.drive(lambda: all(kit.row(name).stage in collected for name in rows), seconds, QUEUES[:-1])
 
     @contextmanager
     def pool(self, *queues: str, tuned: dict[str, float] | None = None, **settings: Any) -> Iterator["Pool"]:
@@ -247,16 +251,23 @@ class Burst(SimpleWorker):  # type: ignore[misc]
         """The test run's own stay."""
 
 
+def work_off(tools: Tools, queues: Iterable[str]) -> None:
+    """Some of the messages that wait, in this process."""
+    waiting, client = [tools.queues.queue(name) for name in queues], tools.queues.client
+    Burst(waiting, connection=client, serializer=JSONSerializer).work(burst=True, max_jobs=10, logging_level="ERROR")
+
+
 class Pool:
     """A real `jobs.worker`: a parent, a worker process a queue, a forked process a job."""
 
     def __init__(self, world: World, queues: tuple[str, ...], tuned: dict[str, float]) -> None:
         self.log = world.folder / f"pool-{secrets.token_hex(4)}.log"
         environment = world.environment() | {"PETSONG_TEST_TUNED": ",".join(f"{k}={v}" for k, v in tuned.items())}
+        self.stays_alone = queues == ("dispatch_for_ever",)
         with self.log.open("wb") as out:
             argv = [sys.executable, str(Path(__file__)), *queues]
             self.process = spawn(argv, out, env=environment, cwd=world.folder)
-        wait_until(lambda: "pool starts" in self.said() or self.process.poll() is not None, 20, "the pool")
+        wait_until(lambda: self.stays_alone or self.workers() or self.process.poll() is not None, 20, "the pool")
         assert self.process.poll() is None, self.said()
 
     @property
@@ -365,6 +376,16 @@ def _perhaps_stop(point: str, folder: Path) -> None:
     os.kill(os.getpid(), signal.SIGSTOP)
 
 
+def dispatch_for_ever() -> None:
+    """Claims and orders as a pool would, only in one process, so that many songs cost little."""
+    tools = jobs.tools.tools()
+    while True:
+        process_pending_queue()
+        work_off(tools, ("dispatch", "sonauto"))
+        with database.connection():
+            sweep_if_late(tools)
+
+
 def main() -> int:
     for pair in os.environ["PETSONG_TEST_TUNED"].split(","):
         dotted, _, value = pair.partition("=")
@@ -373,6 +394,8 @@ def main() -> int:
         setattr(resolve_name(owner), name, float(value))
     for point in POINTS:
         _watch(point, Path(os.environ["PETSONG_TEST_STOPS"]))
+    if sys.argv[1:] == ["dispatch_for_ever"]:
+        dispatch_for_ever()
     return jobs.worker.main(sys.argv[1:])
 
 

@@ -1,6 +1,6 @@
 """Fixtures for the test_pipeline_ files, which name this module in `pytest_plugins`: a World of each kind of database."""
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
@@ -37,15 +37,27 @@ def worlds(
         yield world_on
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def world(
-    request: pytest.FixtureRequest, worlds: Callable[[str], World], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[World]:
-    found = worlds(request.param)
-    for dotted, value in TUNED.items():
-        monkeypatch.setattr(dotted, value)
-    found.reset()
-    yield found
+@contextmanager
+def emptied(world: World) -> Iterator[World]:
+    """For one test: nothing left of the last one, and the product's constants scaled down in this process, too."""
+    world.reset()
+    with pytest.MonkeyPatch.context() as patch:
+        for dotted, value in TUNED.items():
+            patch.setattr(dotted, value)
+        yield world
     if not database.db.is_closed():
         database.db.close()
     jobs.tools.tools.cache_clear()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def world(request: pytest.FixtureRequest, worlds: Callable[[str], World]) -> Iterator[World]:
+    with emptied(worlds(request.param)) as found:
+        yield found
+
+
+@pytest.fixture
+def sqlite_world(worlds: Callable[[str], World]) -> Iterator[World]:
+    """Where the database makes no difference."""
+    with emptied(worlds("sqlite")) as found:
+        yield found

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import requests
 
-from api_kit import PHOTO_MESSAGE, POST, Api, Gunicorn, check_error, form
+from api_kit import PHOTO_MESSAGE, POST, Api, Gunicorn, check_error, form, on_sqlite
 
 pytest_plugins = "api_fixtures"
 
@@ -17,6 +17,7 @@ SENTENCE = "The body"
 
 # ---- type
 
+@on_sqlite
 @pytest.mark.parametrize("content_type", [
     "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "", "application/jsonp", "text/json",
 ])
@@ -25,6 +26,7 @@ def test_any_other_content_type_is_415(api: Api, content_type: str) -> None:
     assert api.rows() == []
 
 
+@on_sqlite
 @pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=utf-8", "Application/JSON;x=y"])
 def test_json_is_taken_whatever_its_parameters(api: Api, content_type: str) -> None:
     assert api.post_raw(json.dumps(form()).encode(), content_type).status_code == 200
@@ -32,10 +34,13 @@ def test_json_is_taken_whatever_its_parameters(api: Api, content_type: str) -> N
 
 # ---- JSON
 
+@on_sqlite
 @pytest.mark.parametrize("body", [
-    b"", b"{", b"null x", b'{"pet_name": "Rex", "pet_name": "Rex"}', b'{"pet_name": NaN}', b'{"x": Infinity}', b'{"x": -Infinity}',
+    b"", b"{", b"null x", b'{"pet_name": "Rex", "pet_name": "Rex"}', b'{"pet_name": NaN}', b'{"x": Infinity}',
+    b'{"x": -Infinity}',
     b"[" * 100_000, b'{"a":' * 100_000, b'{"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
-    b'{"x": ' + b"7" * 100_000 + b"}", b"\xff\xfe", "{}".encode("utf-16"), b"\xef\xbb\xbf{}", b'{"x": "\xed\xa0\x80"}', b"{'a': 1}",
+    b'{"x": ' + b"7" * 100_000 + b"}", b"\xff\xfe", "{}".encode("utf-16"), b"\xef\xbb\xbf{}", b'{"x": "\xed\xa0\x80"}',
+    b"{'a': 1}",
 ], ids=range(16))
 def test_bad_json_is_400_in_the_one_shape(api: Api, body: bytes) -> None:
     answer = check_error(api.post_raw(body), 400, "validation_failed")
@@ -43,11 +48,13 @@ def test_bad_json_is_400_in_the_one_shape(api: Api, body: bytes) -> None:
     assert api.rows() == []
 
 
+@on_sqlite
 @pytest.mark.parametrize("body", [b"[]", b'"text"', b"3", b"null", b"true", b"[{}]"])
 def test_json_that_is_no_object_is_400(api: Api, body: bytes) -> None:
     check_error(api.post_raw(body), 400, "validation_failed", "The body must be a JSON object.")
 
 
+@on_sqlite
 @pytest.mark.parametrize("value", ["1e999", "-0", "123456789012345678901234567890", '"\\ud800"', "[[[]]]", '{"a": {}}', "1.0"])
 def test_odd_values_in_any_field_are_never_500(api: Api, value: str) -> None:
     for name in form(cookie_id="", pet_name_said="", owner_name_said=""):
@@ -91,6 +98,7 @@ def in_pieces(size: int) -> Iterator[bytes]:
         yield b"x" * (64 * 1024)
 
 
+@on_sqlite
 def test_framing_over_a_real_server(server: Gunicorn) -> None:
     """One server for them all: it takes a second to start."""
     _declared_length_is_refused_before_the_body(server)
@@ -116,7 +124,8 @@ def _declared_length_is_refused_before_the_body(server: Gunicorn) -> None:
 
 def _a_declared_body_that_is_sent_all_the_same_gets_its_answer(server: Gunicorn) -> None:
     for size in (7 * MB + 1, 30 * MB):
-        answer = requests.post(server.address + POST, data=b"x" * size, headers={"Content-Type": "application/json"}, timeout=10)
+        answer = requests.post(server.address + POST, data=b"x" * size, headers={"Content-Type": "application/json"},
+            timeout=10)
         check_error(answer, 413, "too_large", PHOTO_MESSAGE)
 
 

@@ -1,10 +1,12 @@
 """The database is lost and comes back: 503 with a time to try again, and one reconnect is enough."""
+import logging
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
-from api_kit import Api, Gunicorn, check_error, drop_connections, form, post_all
-from kit import make_settings
 
+from api_kit import Api, Gunicorn, check_error, drop_connections, form, on_postgresql, on_sqlite, post_all
+from kit import make_settings
 from petsong import database
 from petsong.migrate import MigrationsPending, migrate
 from petsong.models import Submission
@@ -12,9 +14,6 @@ from petsong.web import create_app
 from scripts.servers import PostgresServer
 
 pytest_plugins = "api_fixtures"
-
-on_postgresql = pytest.mark.parametrize("shared_database", ["postgresql"], indirect=True)
-on_sqlite = pytest.mark.parametrize("shared_database", ["sqlite"], indirect=True)
 
 GET_PATHS = ["/api/submissions/song1/status", "/api/results/song1", "/api/availability", "/api/nothing"]
 
@@ -35,6 +34,7 @@ def check_unavailable(api: Api) -> None:
     assert page.status_code == 503 and page.mimetype == "text/html" and int(page.headers["Retry-After"]) > 0
 
 
+@pytest.mark.slow
 @on_postgresql
 def test_lost_and_found_again(make_api: Callable[..., Api], server: PostgresServer) -> None:
     """One server for the whole story: making one takes a second."""
@@ -90,13 +90,15 @@ def test_a_locked_sqlite_file_is_no_traceback(api: Api) -> None:
     assert api.post().status_code == 200
 
 
-def test_without_migrations_no_process_starts(database_url: str) -> None:
+def test_without_migrations_no_process_starts(database_url: str, tmp_path: Path, root_logger: logging.Logger) -> None:
+    settings = make_settings(database_url, video_storage=tmp_path)
     with pytest.raises(MigrationsPending, match=r"python -m petsong\.migrate"):
-        create_app(make_settings(database_url))
+        create_app(settings)
     migrate(database.connect_to(database_url))
-    create_app(make_settings(database_url))
+    create_app(settings)
 
 
+@pytest.mark.slow
 @on_postgresql
 def test_lost_over_real_http(start_gunicorn: Callable[..., Gunicorn], server: PostgresServer) -> None:
     gunicorn = start_gunicorn(database_url=server.make_database())

@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from api_kit import Api, check_error
 from flask import Flask
+
+from api_kit import Api, check_error, on_sqlite
 
 pytest_plugins = "api_fixtures"
 
@@ -49,10 +50,14 @@ def test_every_rule_and_every_method_answers_in_the_one_shape(make_api: Callable
                 assert set(answer.headers["Allow"].split(", ")) == allowed
 
 
+@on_sqlite
 @pytest.mark.parametrize("path", [
-    "/api/", "/api/nothing", "/api/submissions/", "/api/submissions/x", "/api/submissions/x/status/", "/api/results", "/api/results/",
-    "/api/results/a/b", "/api/health/", "/api//health", "/api/webhook/a/b", "/api/webhook//a", "/api/%00", "/api/%ff", "/api/🐶",
-    "/api/../secret", "/api/admin", "/api/availability.json", "/api/<script>", "/api/static/img/share.jpg", "/api/storage/video/x.mp4",
+    "/api/", "/api/nothing", "/api/submissions/", "/api/submissions/x", "/api/submissions/x/status/", "/api/results",
+    "/api/results/",
+    "/api/results/a/b", "/api/health/", "/api//health", "/api/webhook/a/b", "/api/webhook//a", "/api/%00", "/api/%ff",
+    "/api/🐶",
+    "/api/../secret", "/api/admin", "/api/availability.json", "/api/<script>", "/api/static/img/share.jpg",
+    "/api/storage/video/x.mp4",
     "/api/" + "x" * 5000,
 ])
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT"])
@@ -83,13 +88,15 @@ def test_a_crash_is_500_without_its_reason(api: Api, monkeypatch: pytest.MonkeyP
 
 
 def test_errors_of_pages_are_pages(api: Api) -> None:
-    for path, method, status in (("/nothing", "GET", 404), ("/", "POST", 405), ("/apiary", "GET", 404), ("/storage/x", "GET", 404)):
+    for path, method, status in (("/nothing", "GET", 404), ("/", "POST", 405), ("/apiary", "GET", 404),
+        ("/storage/x", "GET", 404)):
         answer = api.client.open(path, method=method)
         assert (answer.status_code, answer.mimetype) == (status, "text/html")
         assert "<h1" in answer.text and 'href="/"' in answer.text
 
 
-@pytest.mark.parametrize("path", ["/result/nobody", "/waiting/nobody", "/storage/video/nobody.mp4", "/storage/poster/nobody.jpg",
+@pytest.mark.parametrize("path", ["/result/nobody", "/waiting/nobody", "/storage/video/nobody.mp4",
+    "/storage/poster/nobody.jpg",
                                   "/storage/preview/nobody.jpg", "/storage/captions/nobody.vtt"])
 def test_unknown_songs_have_a_friendly_page(api: Api, path: str) -> None:
     answer = api.get(path)
@@ -99,7 +106,9 @@ def test_unknown_songs_have_a_friendly_page(api: Api, path: str) -> None:
 
 # ---- headers of everything
 
-@pytest.mark.parametrize("path", ["/", "/terms", "/nothing", "/result/nobody", "/api/availability", "/api/nothing", "/api/health/live",
+@on_sqlite
+@pytest.mark.parametrize("path", ["/", "/terms", "/nothing", "/result/nobody", "/api/availability", "/api/nothing",
+    "/api/health/live",
                                   "/api/results/nobody", "/storage/video/nobody.mp4", "/static/css/base.css"])
 def test_every_answer_carries_the_security_headers(api: Api, path: str) -> None:
     with api.get(path) as answer:
@@ -133,11 +142,13 @@ def preflight(api: Api, origin: str = ORIGIN, path: str = "/api/submissions") ->
     return api.client.options(path, headers=headers)
 
 
+@on_sqlite
 def test_by_default_no_origin_is_allowed(api: Api) -> None:
     for answer in (preflight(api), api.get("/api/availability", Origin=ORIGIN)):
         assert not [name for name in answer.headers.keys() if name.startswith("Access-Control")]
 
 
+@on_sqlite
 def test_allowed_origins_may_use_the_api(make_api: Callable[..., Api]) -> None:
     api = make_api(allowed_origins=f"{ORIGIN},https://other.example.com:8443")
     for answer in (preflight(api), api.get("/api/availability", Origin=ORIGIN), api.get("/api/nothing", Origin=ORIGIN)):
@@ -151,8 +162,10 @@ def test_allowed_origins_may_use_the_api(make_api: Callable[..., Api]) -> None:
     assert preflight(api, other).headers["Access-Control-Allow-Origin"] == other
 
 
+@on_sqlite
 @pytest.mark.parametrize("origin", [
-    "https://evil.example", "http://www.example.com", "https://www.example.com.evil.example", "https://www.example.com:444", "null",
+    "https://evil.example", "http://www.example.com", "https://www.example.com.evil.example",
+    "https://www.example.com:444", "null",
     "", "https://WWW.example.com/", "*", "https://www.example.com,https://evil.example",
 ])
 def test_other_origins_may_not(make_api: Callable[..., Api], origin: str) -> None:
@@ -162,6 +175,7 @@ def test_other_origins_may_not(make_api: Callable[..., Api], origin: str) -> Non
         assert "Origin" in answer.headers["Vary"]
 
 
+@on_sqlite
 def test_pages_and_files_are_not_shared(make_api: Callable[..., Api]) -> None:
     api = make_api(allowed_origins=ORIGIN)
     for path in ("/", "/result/nobody", "/storage/video/nobody.mp4"):

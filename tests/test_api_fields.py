@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from api_kit import PHOTO, PHOTO_MESSAGE, Api, as_text, check_error, picture
+from api_kit import PHOTO, PHOTO_MESSAGE, Api, as_text, check_error, on_sqlite, picture
 
 pytest_plugins = "api_fixtures"
 
@@ -46,11 +46,13 @@ def test_a_good_form_becomes_a_row_with_its_photo(api: Api) -> None:
         assert (photo.format, photo.size, photo.mode) == ("JPEG", (600, 600), "RGB")
 
 
+@on_sqlite
 @pytest.mark.parametrize("pet_type", ["Dog", "Cat", "Bird", "Fish", "Other"])
 def test_every_pet_type_is_taken(api: Api, pet_type: str) -> None:
     assert api.post(pet_type=pet_type).status_code == 200
 
 
+@on_sqlite
 @pytest.mark.parametrize("vibe", ["Chill", "Energetic", "Romantic", "Party", "Relaxing", "Other"])
 def test_every_vibe_is_taken(api: Api, vibe: str) -> None:
     assert api.post(music_vibe=vibe).status_code == 200
@@ -69,6 +71,7 @@ def test_how_a_name_is_said_may_be_left_out(api: Api, absent: Any) -> None:
 
 # ---- names
 
+@on_sqlite
 @pytest.mark.parametrize("field", ["pet_name", "owner_name"])
 @pytest.mark.parametrize(("value", "message"), [
     (..., REQUIRED), ("", REQUIRED), ("   ", REQUIRED), (None, "Must be text"), (7, "Must be text"), (["Rex"], "Must be text"),
@@ -81,6 +84,7 @@ def test_a_bad_name_is_refused(api: Api, field: str, value: Any, message: str) -
     assert refused(api, **{field: value}) == {field: message}
 
 
+@on_sqlite
 @pytest.mark.parametrize("field", ["pet_name_said", "owner_name_said"])
 @pytest.mark.parametrize(("value", "message"), [
     ("x", "Must be 2 to 60 characters long"), ("x" * 61, "Must be 2 to 60 characters long"), (5, "Must be text"),
@@ -101,6 +105,7 @@ def test_a_good_saying_is_kept(api: Api, said: str) -> None:
 
 # ---- choices
 
+@on_sqlite
 @pytest.mark.parametrize(("value", "message"), [
     (..., REQUIRED), ("", REQUIRED), ("dog", "Must be one of: Dog, Cat, Bird, Fish, Other"), (3, "Must be text"),
     ("Hamster", "Must be one of: Dog, Cat, Bird, Fish, Other"), (" Dog", "Must be one of: Dog, Cat, Bird, Fish, Other"),
@@ -110,6 +115,7 @@ def test_a_bad_pet_type_is_refused(api: Api, value: Any, message: str) -> None:
     assert refused(api, pet_type=value) == {"pet_type": message}
 
 
+@on_sqlite
 @pytest.mark.parametrize(("value", "message"), [
     (..., REQUIRED), ("Jazz", "Must be one of: Chill, Energetic, Romantic, Party, Relaxing, Other"), ({}, "Must be text"),
 ])
@@ -148,6 +154,7 @@ def heavy(size: int) -> bytes:
     return picture().ljust(size, b"x")
 
 
+@on_sqlite
 @pytest.mark.parametrize("photo", [
     PHOTO, f"data:image/jpeg;base64,{PHOTO}", f"data:image/png;base64,{as_text(picture(kind='PNG'))}",
     f"data:text/html;base64,{PHOTO}",  # what it says it is does not matter
@@ -163,8 +170,10 @@ def gif() -> bytes:
     return out.getvalue()
 
 
+@on_sqlite
 @pytest.mark.parametrize("photo", [
-    "not base64!", "AAAA", "=", PHOTO[:-1], PHOTO + "\n", PHOTO.replace("/", "_"), PHOTO + "é", "\ud800", "data:,x", "data:;base64,",
+    "not base64!", "AAAA", "=", PHOTO[:-1], PHOTO + "\n", PHOTO.replace("/", "_"), PHOTO + "é", "\ud800", "data:,x",
+    "data:;base64,",
     as_text(gif()), as_text(b"<svg/>"), as_text(b"\xff\xd8\xff"), as_text(b"\x89PNG\r\n\x1a\n"), as_text(picture()[:-200]),
     as_text(picture(kind="PNG")[:-30]), as_text(random.Random(7).randbytes(3000)),
     as_text(heavy(5 * 1024 * 1024 + 1)), as_text(picture(399, 400)), as_text(picture(400, 399, "PNG")),
@@ -183,6 +192,7 @@ def test_a_small_photo_is_told_its_size_beside_the_field(api: Api) -> None:
     assert "at least 400x400" in fields["photo"]
 
 
+@on_sqlite
 @pytest.mark.parametrize(("photo", "message"), [
     (..., REQUIRED), ("", REQUIRED), (" ", REQUIRED), (None, "Must be text"), (5, "Must be text"), ([PHOTO], "Must be text"),
 ])

@@ -5,8 +5,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from api_kit import Api, check_error
 
+from api_kit import Api, check_error
 from petsong import database
 from petsong.models import Heartbeat, Tick
 from petsong.settings import QUEUE_NAMES

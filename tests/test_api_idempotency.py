@@ -6,7 +6,7 @@ import pytest
 
 from api_kit import Api, Gunicorn, check_error, form, post_all
 from kit import age
-from petsong import database
+from petsong import database, limits
 from petsong.models import IdempotencyKey, Submission
 
 pytest_plugins = "api_fixtures"
@@ -50,7 +50,8 @@ def test_a_key_that_is_none_is_400(api: Api, key: str) -> None:
     assert api.rows() == []
 
 
-@pytest.mark.parametrize("key", ["x", "x" * 200, "0b7e1c9e-3c0a-4f59-9a1e-3f6f3a9f8a55", "!\"#$%&'()*~", "'; DROP TABLE submissions; --"[:12]])
+@pytest.mark.parametrize("key", ["x", "x" * 200, "0b7e1c9e-3c0a-4f59-9a1e-3f6f3a9f8a55", "!\"#$%&'()*~",
+    "'; DROP TABLE submissions; --"[:12]])
 def test_any_printable_key_will_do(api: Api, key: str) -> None:
     assert api.post(key=key.replace(" ", "_")).status_code == 200
 
@@ -115,6 +116,32 @@ def test_ten_at_once_leave_one_row_and_one_answer(start_gunicorn: Callable[..., 
     assert len({answer.content for answer in answers}) == 1
     with database.connection():
         assert Submission.select().count() == IdempotencyKey.select().count() == 1
+
+
+def test_ten_at_once_at_the_visitors_last_song_are_all_answered(start_gunicorn: Callable[..., Gunicorn]) -> None:
+    """The first uses the visitor's only song up; to the others that is no limit, as theirs is the same form."""
+    server = start_gunicorn(workers=2, form_submit_retry=1)
+    answers = post_all(server.address, [form(cookie_id="cookie_abc")] * 10, headers={"Idempotency-Key": "form-1"})
+    assert [answer.status_code for answer in answers] == [200] * 10
+    assert len({answer.content for answer in answers}) == 1
+
+
+def test_a_twin_that_was_quicker_gives_its_answer(make_api: Callable[..., Api], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first request commits while the second stands between its look at the key and its look at the limit."""
+    api = make_api(form_submit_retry=1)
+    real, answers = limits.attempts_used, []
+
+    def after_the_twin(cookie_id: str) -> int:
+        monkeypatch.setattr(limits, "attempts_used", real)
+        database.db.close()
+        answers.append(api.post(key="form-1", cookie_id="cookie_abc"))
+        database.open_connection()
+        return real(cookie_id)
+
+    monkeypatch.setattr(limits, "attempts_used", after_the_twin)
+    answers.append(api.post(key="form-1", cookie_id="cookie_abc"))
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert answers[0].data == answers[1].data and len(api.rows()) == len(api.uploads()) == 1
 
 
 def test_two_bodies_with_one_key_at_once_leave_one_row(start_gunicorn: Callable[..., Gunicorn]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from api_kit import Api, Gunicorn, check_error, form, post_all
+from api_kit import Api, Gunicorn, check_error, form, on_sqlite, post_all
 from kit import age
 from petsong import database
 from petsong.campaigns.loader import CAMPAIGNS
@@ -22,8 +22,11 @@ LIMIT_MESSAGE = "You have reached the maximum number of submissions. Please chec
 
 # ---- cookies
 
-@pytest.mark.parametrize("given", [..., None, "", "cookie_", "cookie_a", "cookie_" + "a" * 33, "cookie_ABC", "cookie_a-b", "other_abc",
-                                   "cookie_abc ", "cookie_äb", "cookie_a\n", "\ud800", "cookie_abc\x00", "x" * 1000, "cookie_abc\n"])
+@on_sqlite
+@pytest.mark.parametrize("given", [..., None, "", "cookie_", "cookie_a", "cookie_" + "a" * 33, "cookie_ABC", "cookie_a-b",
+    "other_abc",
+                                   "cookie_abc ", "cookie_äb", "cookie_a\n", "\ud800", "cookie_abc\x00", "x" * 1000,
+                                   "cookie_abc\n"])
 def test_a_visitor_without_a_cookie_gets_a_new_one(api: Api, given: Any) -> None:
     body = api.post(cookie_id=given).get_json()
     assert body["cookie_id"] != given
@@ -139,6 +142,7 @@ def test_ipv4_over_an_ipv6_socket_is_still_one_address_each(make_api: Callable[.
     check_error(api.post(address="198.51.100.7"), 429, "too_many_requests")
 
 
+@on_sqlite
 @pytest.mark.parametrize("address", ["", "unix:", "fe80::1%eth0", "not an address"])
 def test_an_odd_address_is_an_address(make_api: Callable[..., Api], address: str) -> None:
     api = make_api(submissions_per_hour_per_ip=1)
@@ -182,7 +186,8 @@ def queue(api: Api, count: int, **changes: Any) -> None:
 
 
 @pytest.mark.parametrize(("credits", "queued", "open"), [
-    (100, 0, True), (99, 0, False), (0, 0, False), (200, 1, True), (199, 1, False), (100, 1, False), (1000, 9, True), (1000, 10, False),
+    (100, 0, True), (99, 0, False), (0, 0, False), (200, 1, True), (199, 1, False), (100, 1, False), (1000, 9, True),
+    (1000, 10, False),
 ])
 def test_credits_must_pay_for_the_queue_and_one_more(api: Api, credits: int, queued: int, open: bool) -> None:
     queue(api, queued)
@@ -243,6 +248,7 @@ def iso(delta: timedelta) -> str:
     return (datetime.now(UTC) + delta).isoformat()
 
 
+@on_sqlite
 @pytest.mark.parametrize(("opening", "message"), [
     ('open = false\nmessage = "Over for this year."', "Over for this year."), ("open = false", "This campaign is closed."),
     (f"opens_at = {iso(timedelta(hours=1))}", "This campaign is closed."),
@@ -257,6 +263,7 @@ def test_a_closed_campaign_is_sold_out(
     assert answer == {"open": False, "reason": "sold_out", "message": message, "estimated_seconds": None}
 
 
+@on_sqlite
 @pytest.mark.parametrize("opening", [
     f"opens_at = {iso(timedelta(hours=-1))}\ncloses_at = {iso(timedelta(hours=1))}", "open = true", "", "cap = 1",
 ], ids=["in time", "open", "nothing said", "capped"])

@@ -1,4 +1,4 @@
-"""Redis down, frozen or full: forms are accepted all the same, soon, and limits still hold. Each test has a Redis of its own."""
+"""Redis down, frozen or full: forms are accepted all the same, soon, and limits still hold. Each test has its own Redis."""
 import os
 import signal
 import time
@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 import pytest
 import redis
-from api_kit import Api, check_error, queue_length
 from werkzeug.test import TestResponse
 
+from api_kit import Api, check_error, queue_length
 from petsong import limits, queues
 from scripts.servers import RedisServer
 

@@ -5,9 +5,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+
 from api_kit import Api, check_error
 from kit import age
-
 from petsong import database, retention
 from petsong.models import Submission
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import redis
 import requests
-from api_kit import Api, Gunicorn, check_error, queue_length
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
+from api_kit import Api, Gunicorn, check_error, queue_length
 from petsong import database
 from petsong.lifecycle.sending import webhook_token
 from petsong.models import Attempt, Event, WebhookReceipt
@@ -83,7 +83,8 @@ def test_a_failure_is_no_more_than_a_hint(waiting: Api) -> None:
 
 
 @pytest.mark.parametrize("data", [
-    {"task_id": "unknown", "status": "SUCCESS"}, {}, b"", b"not json", [], {"task_id": None}, {"task_id": 5}, {"task_id": "x" * 1000},
+    {"task_id": "unknown", "status": "SUCCESS"}, {}, b"", b"not json", [], {"task_id": None}, {"task_id": 5},
+    {"task_id": "x" * 1000},
     {"task_id": "\x00"}, {"task_id": "' OR 1=1 --"}, {"task_id": {"task_id": "deep"}}, b"[" * 60_000, "task", 7, b"\xff\x00",
 ])
 def test_an_unknown_task_is_404_and_not_stored(waiting: Api, data: Any) -> None:
@@ -93,7 +94,8 @@ def test_an_unknown_task_is_404_and_not_stored(waiting: Api, data: Any) -> None:
     assert waiting.row("song1").next_check_at is None
 
 
-@pytest.mark.parametrize("forged", ["0" * 64, "x", "task-song1", "song1", "%00", "a%00b", "🐶", "x" * 3000, "%ff", "'%20OR%201=1"])
+@pytest.mark.parametrize("forged", ["0" * 64, "x", "task-song1", "song1", "%00", "a%00b", "🐶", "x" * 3000, "%ff",
+    "'%20OR%201=1"])
 def test_a_forged_token_is_404_whatever_its_body(waiting: Api, forged: str) -> None:
     body = check_error(call(waiting, forged, {"task_id": "task-song1"}), 404, "unknown_task")
     assert body["error"] == UNKNOWN
@@ -120,7 +122,8 @@ def test_in_the_unknown_state_a_tokens_task_is_kept_as_a_hint(api: Api) -> None:
 # ---- any shape, any number
 
 @pytest.mark.parametrize("data", [
-    b"", b"{", b"null", b"true", b"3", b'"SUCCESS"', b"[]", [1, [2, {"a": None}]], {"task_id": 5}, {"task_id": None, "status": 7},
+    b"", b"{", b"null", b"true", b"3", b'"SUCCESS"', b"[]", [1, [2, {"a": None}]], {"task_id": 5},
+    {"task_id": None, "status": 7},
     {"status": ["SUCCESS"]}, {"data": {"task_id": "x"}}, {"task_id": "task-song1", "task_id ": 1}, b'{"task_id":1,"task_id":2}',
     b"\xff\xfe\x00", b"[" * 60_000, b'{"a":' * 10_000, {"song_paths": "x" * 10_000}, b'{"x": NaN}', {"task_id": "\ud800"},
     b"--boundary\r\nContent-Disposition: form-data", b"a=b&c=d", b"9" * 60_000,
@@ -130,7 +133,8 @@ def test_with_a_token_any_shape_is_a_hint(waiting: Api, data: Any) -> None:
     check_noted(waiting, call(waiting, token(waiting), body), body)
 
 
-@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""])
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded",
+    "multipart/form-data; boundary=x", ""])
 def test_the_content_type_does_not_matter(waiting: Api, content_type: str) -> None:
     answer = waiting.client.post("/api/webhook", data=b'{"task_id": "task-song1"}', content_type=content_type)
     assert answer.status_code == 200

@@ -1,4 +1,7 @@
-"""Each fault of the song service's stand-in, once or for ever: the song ends in done, or in failed with its own reason."""
+"""The stand-in's faults, once or for ever: the song ends in done, or in failed with its own reason.
+
+Those that lie, drag or lead astray stand in test_pipeline_misbehaviour.py, and there too that none of all is forgotten.
+"""
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,7 +11,6 @@ import requests
 import kit
 from petsong.web.texts import FAILURES
 from pipeline import World
-from scripts.sandbox.faults import FAULTS
 
 pytest_plugins = "pipeline_fixtures"
 pytestmark = pytest.mark.slow
@@ -106,10 +108,6 @@ QUIET = [
     Case("song_truncated", reason="audio_cut"),
     Case("song_slow", options={"seconds": 1}),
 ]
-
-
-def test_no_fault_of_the_stand_in_is_forgotten() -> None:
-    assert {case.fault for case in LOUD + QUIET} == set(FAULTS)
 
 
 @pytest.mark.parametrize("case", LOUD, ids=str)

@@ -3,11 +3,11 @@ import os
 import signal
 from typing import Any
 
-import kit
 import pytest
-from pipeline import LEASES, World, process_state, wait_until
 
+import kit
 from petsong.models import Attempt, Event, Rendition, Submission
+from pipeline import LEASES, World, process_state, wait_until
 
 pytest_plugins = "pipeline_fixtures"
 pytestmark = pytest.mark.slow

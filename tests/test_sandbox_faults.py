@@ -1,4 +1,4 @@
-"""Each fault of the stand-in by what a client sees of it; those of webhooks stand in test_sandbox_webhooks.py."""
+"""Faults of the stand-in by what a client sees of them; see also test_sandbox_webhooks.py and test_sandbox_misbehaviour.py."""
 
 import subprocess
 import time
@@ -278,6 +278,6 @@ def test_controls_are_not_struck_by_an_outage(sandbox: SandboxClient) -> None:
 
 
 def test_every_fault_has_its_point_and_its_words() -> None:
-    points = {"any", "submit", "tags", "order", "answer", "fetch", "balance", "file"}
+    points = {"any", "submit", "tags", "slots", "order", "answer", "fetch", "balance", "file"}
     assert {fault.point for fault in FAULTS.values()} == points
     assert all(fault.what for fault in FAULTS.values())

@@ -543,6 +543,8 @@ def test_reading_a_hint_never_raises(body: bytes) -> None:
         (200, {"num_credits": 0, "num_credits_payg": 0}, 0),
         (200, {"num_credits": 1500, "num_credits_payg": None}, 1500),
         (200, {"num_credits": 1500.0}, 1500),
+        (200, {"num_credits_payg": 0}, None),  # none of one kind, and not a word of the other
+        (200, {"num_credits": 0, "num_credits_payg": None}, None),
         (200, {"num_credits": "1500"}, None),
         (200, {"num_credits": True}, None),
         (200, {}, None),

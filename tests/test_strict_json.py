@@ -19,7 +19,8 @@ def test_good_json_is_read_as_the_library_does(body: bytes) -> None:
 @pytest.mark.parametrize("body", [
     b'{"a": 1, "a": 2}', b'{"x": {"a": 1, "a": 1}}', b'[{"a": 1, "\\u0061": 2}]',  # one key in two spellings
     b'{"a": NaN}', b'{"a": Infinity}', b'[-Infinity]',
-    b"", b" ", b"{", b'{"a":}', b'{"a": 1,}', b"{'a': 1}", b'{"a": 1} x', b"undefined", b'{"a": 01}', b'"', b'"\\', b'{"a": "\n"}',
+    b"", b" ", b"{", b'{"a":}', b'{"a": 1,}', b"{'a': 1}", b'{"a": 1} x', b"undefined", b'{"a": 01}', b'"', b'"\\',
+    b'{"a": "\n"}',
     b'\xff\xfe{\x00}\x00', b'{"a": "\xff"}', b'\xef\xbb\xbf{}', '{"a": "ä"}'.encode("latin-1"), '{"a": 1}'.encode("utf-16"),
     b'{"a": "\xed\xa0\x80"}',  # half a character, as no UTF-8 has it
     b"9" * 5000, b'{"a": ' + b"9" * 100_000 + b"}",

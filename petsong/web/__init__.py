@@ -1,6 +1,5 @@
 """The web app: one blueprint a file, headers and connections here."""
 import logging
-import re
 import shutil
 import time
 from functools import lru_cache
@@ -20,7 +19,6 @@ from petsong.web.extension import parts as current_parts
 
 log = logging.getLogger("petsong.access")
 NO_DATABASE = ("static", "health.live", "health.health")
-TOKEN = re.compile(r"(/api/webhook/+).+", re.DOTALL)
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:{media}; "
     "media-src 'self' blob:{media}; connect-src 'self'{media}; font-src 'self'; manifest-src 'self'; form-action 'self'; "
@@ -118,7 +116,7 @@ def _log_access(response: Response) -> Response:
     if request.endpoint in ("static", "health.live"):
         return response
     fields: dict[str, Any] = {
-        "method": request.method, "path": TOKEN.sub(r"\1…", request.path), "status": response.status_code,
+        "method": request.method, "path": logs.mask_token(request.path), "status": response.status_code,
         "ms": round((time.monotonic() - g.get("started", time.monotonic())) * 1000),
     }
     log.info("request", extra=fields)

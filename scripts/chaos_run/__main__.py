@@ -155,6 +155,9 @@ def main(argv: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     folder = options.keep.resolve() if options.keep else Path(tempfile.mkdtemp(prefix="petsong-chaos-"))
     folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        print(f"chaos: {folder} is not empty: take --keep with a new folder", file=sys.stderr)
+        return 2
     say = Say(folder / "story.log")
     drill = Drill(options, folder, say)
     try:

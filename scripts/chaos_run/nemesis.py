@@ -171,10 +171,11 @@ class Nemesis:
         return self._kill("kill_web_worker", self._some(self._house.web_workers))
 
     def kill_web(self) -> str:
-        said = self._kill("kill_web", self._head("web"))
-        if said:
-            self._recoveries.site_killed()
-        return said
+        """The master alone; its workers notice."""
+        heads = self._head("web")
+        for head in heads:
+            self._recoveries.site_killed(head.pid)
+        return self._kill("kill_web", heads)
 
     def kill_scheduler(self) -> str:
         return self._kill("kill_scheduler", self._head("scheduler"))

@@ -62,7 +62,7 @@ class Kill:
 
 
 HELD = """
-SELECT session_id, stage, claim_no, EXISTS (
+SELECT session_id, stage, claim_no, stage = 'sending' AND EXISTS (
     SELECT 1 FROM attempts a WHERE a.session_id = s.session_id AND a.ended_at IS NULL
     AND a.call_started_at IS NOT NULL AND a.task_id IS NULL AND a.task_hint IS NULL)
 FROM submissions s
@@ -83,7 +83,7 @@ class Recoveries(Watch):
         self._connection: Connection | None = None
         self._lock = threading.Lock()
         self._kills: list[Kill] = []
-        self._site_down_since: float | None = None
+        self._site_down: tuple[float, int] | None = None  # since when, and the pid that was killed
         self.seconds: list[tuple[str, float]] = []  # by the kind of kill
         self.waits: list[float] = []
         self.site: list[float] = []  # until the site answers again
@@ -102,13 +102,15 @@ class Recoveries(Watch):
             with self._lock:
                 self._kills.append(Kill(kind, time.monotonic(), held))
 
-    def site_killed(self) -> None:
-        self._site_down_since = self._site_down_since or time.monotonic()
+    def site_killed(self, pid: int) -> None:
+        self._site_down = (time.monotonic(), pid)
 
     def look(self) -> None:
-        if self._site_down_since is not None and self._house.site_lives():
-            self.site.append(time.monotonic() - self._site_down_since)
-            self._site_down_since = None
+        if self._site_down is not None:
+            since, killed = self._site_down
+            if self._house.supervisor.pids().get("web", killed) != killed and self._house.site_lives():
+                self.site.append(time.monotonic() - since)
+                self._site_down = None
         with self._lock:
             kills = list(self._kills)
         wanted = [held.session_id for kill in kills for held in kill.held]

@@ -19,15 +19,15 @@ def _options() -> argparse.ArgumentParser:
     parser.add_argument("--base-url", help="how others reach it, for song addresses (http://HOST:PORT)")
     parser.add_argument("--data", type=Path, default=Path("storage/sandbox"), help="folder of its memory")
     parser.add_argument("--songs", type=Path, help="folder of the songs made so far (DATA/songs)")
-    parser.add_argument("--prewarm", action="store_true", help="make every vibe's song before listening")
+    parser.add_argument("--prewarm", action="store_true", help="make every vibe's premade song before listening")
     settings = parser.add_argument_group("settings", "left out: as before, or the default")
     settings.add_argument("--generate-seconds", type=float, help="from order to song (20); 0 is at once")
-    settings.add_argument("--song-seconds", type=float, help="length of a song (100)")
+    settings.add_argument("--song-seconds", type=float, help="length of a premade song or a tone (100)")
     settings.add_argument("--align-seconds", type=float, help="from song to word timing (2)")
     settings.add_argument("--credits", type=int, help="granted in all (15000)")
     settings.add_argument("--slots", type=int, help="unfinished songs at once (10)")
     settings.add_argument("--key", help="the API key that is let in (sksonauto_sandbox)")
-    settings.add_argument("--tune", choices=TUNES, help="a band per vibe, or a pitch per order")
+    settings.add_argument("--tune", choices=TUNES, help="a song per order (default), a song per vibe, or a pitch per order")
     settings.add_argument("--no-webhooks", dest="webhooks", action="store_const", const=False, help="send none")
     return parser
 

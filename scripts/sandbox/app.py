@@ -8,8 +8,8 @@ from flask import Blueprint, Flask, Response, current_app, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from scripts.sandbox import orders, strikes, tasks
-from scripts.sandbox.desk import Desk
-from scripts.sandbox.faults import Answer, Drop, Send, Wait
+from scripts.sandbox.desk import SUBMIT_PATH, Desk
+from scripts.sandbox.faults import Answer, Drop, Redirect, Send, Stale, Wait
 from scripts.sandbox.ledger import Ledger
 from scripts.sandbox.orders import Refused
 from scripts.sandbox.streams import whole
@@ -18,7 +18,6 @@ from scripts.sandbox.tasks import Task
 from scripts.sandbox.tunes import ENCODERS, TuneError
 from scripts.sandbox.webhooks import Webhooks
 
-SUBMIT_PATH = "/v1/generations/v3"
 DROP = "sandbox.drop"  # in the WSGI environment: end the connection instead of answering
 
 api = Blueprint("api", __name__)
@@ -29,6 +28,7 @@ class House:
 
     def __init__(self, ledger: Ledger, desk: Desk, webhooks: Webhooks, base_url: str) -> None:
         self.ledger, self.desk, self.webhooks, self.base_url = ledger, desk, webhooks, base_url
+        self.trap_url = base_url  # until there is a trap
 
 
 def house() -> House:
@@ -42,9 +42,16 @@ def refusal(refused: Refused) -> Response:
     return answer
 
 
+def asked() -> strikes.Request:
+    """The request as the ledger has it, with the task that its path names."""
+    named = request.view_args or {}
+    task_id = str(named.get("task_id") or _task_id_of(str(named.get("name") or "")))
+    return strikes.Request(request.method, request.path, task_id)
+
+
 def struck(point: str, text: str = "") -> list[Struck]:
     ledger = house().ledger
-    return strikes.strike(ledger.store, point, text, ledger.settings().seed)
+    return strikes.strike(ledger.store, point, text, ledger.settings().seed, asked())
 
 
 def suffered(found: list[Struck]) -> Response | None:
@@ -57,6 +64,9 @@ def suffered(found: list[Struck]) -> Response | None:
             return Response(status=500)
         elif isinstance(fault.effect, Answer):
             return _given(fault.effect)
+        elif isinstance(fault.effect, Redirect):
+            where = {"origin": house().base_url, "trap": house().trap_url, "path": request.path}
+            return Response(status=fault.effect.status, headers={"Location": fault.effect.to.format(**where)})
     return None
 
 
@@ -81,7 +91,7 @@ def read_and_suffer_an_outage() -> Response | None:
 @api.before_request
 def ask_for_the_key() -> Response | None:
     shown = request.headers.get("Authorization")
-    if request.endpoint == "api.song" or shown == f"Bearer {house().ledger.settings().key}":
+    if request.endpoint in ("api.song", "api.moved_song") or shown == f"Bearer {house().ledger.settings().key}":
         return None
     refused = Refused(401, "Invalid API key" if shown else "Not authenticated")
     if request.method == "POST":
@@ -91,7 +101,8 @@ def ask_for_the_key() -> Response | None:
 
 def _note(found: list[Struck], answer: Response, prompt: str = "") -> None:
     status = 0 if request.environ.get(DROP) else answer.status_code
-    house().ledger.refuse(status, ", ".join(fault.name for fault in found), prompt)
+    names = [fault.name for fault in found]
+    house().ledger.refuse(status, ", ".join(names), prompt, names)
 
 
 @api.post(SUBMIT_PATH)
@@ -108,34 +119,47 @@ def submit() -> Response:
         orders.check(order)
         task, answers = house().desk.accept(order)
     except Refused as refused:
-        house().ledger.refuse(refused.status, str(refused.detail), str(order.get("prompt") or ""))
+        prompt = str(order.get("prompt") or "")
+        house().ledger.refuse(refused.status, str(refused.detail), prompt, refused.faults)
         return refusal(refused)
     return suffered(answers) or jsonify({"task_id": task.task_id})
 
 
-def _task_or_answer(task_id: str) -> Task | Response:
-    task = house().ledger.task(task_id)
+def _task_then(task_id: str) -> tuple[Task, float] | Response:
+    """The task and the moment of which is told, or what is answered instead."""
+    task, now = house().ledger.task(task_id), time.time()
+    if task is not None and tasks.forgotten(task, now):
+        strikes.note(house().ledger.store, next(name for name in task.faults if "forgotten" in name), asked(), 404)
+        task = None
     if task is None:
         return refusal(Refused(404, "Task not found"))
-    return suffered(struck("fetch", f"{task.prompt} {task_id}")) or task
+    found = struck("fetch", f"{task.prompt} {task_id}")
+    stale = any(isinstance(fault.effect, Stale) for fault in found)
+    answer = suffered(found)
+    now = time.time()
+    return answer or (task, (task.accepted_at + min(now, task.ends_at)) / 2 if stale else now)
 
 
 @api.get("/v1/generations/<task_id>")
 def whole_task(task_id: str) -> Response:
-    task = _task_or_answer(task_id)
-    return task if isinstance(task, Response) else jsonify(tasks.document(task, time.time(), house().base_url))
+    found = _task_then(task_id)
+    if isinstance(found, Response):
+        return found
+    timing, ready = house().desk.timing(found[0])
+    return jsonify(tasks.document(*found, house().base_url, timing, ready))
 
 
 @api.get("/v1/generations/status/<task_id>")
 def status(task_id: str) -> Response:
-    task = _task_or_answer(task_id)
-    if isinstance(task, Response):
-        return task
-    now = time.time()
+    found = _task_then(task_id)
+    if isinstance(found, Response):
+        return found
+    task, now = found
     state = tasks.status(task, now)
     if request.args.get("include_alignment") != "true":
         return jsonify(state)
-    return jsonify({"status": state, "alignment_status": tasks.alignment_status(task, now)})
+    _timing, ready = house().desk.timing(task)
+    return jsonify({"status": state, "alignment_status": tasks.alignment_status(task, now, ready)})
 
 
 @api.get("/v1/credits/balance")
@@ -154,9 +178,20 @@ def song(name: str) -> Response:
     return suffered(found) or _file(task, found)
 
 
+@api.get("/moved/files/<name>")
+def moved_song(name: str) -> Response:
+    """Where song_redirect leads."""
+    task = _task_of(name)
+    return refusal(Refused(404, "Not found")) if task is None else _file(task, [])
+
+
+def _task_id_of(name: str) -> str:
+    return name.removeprefix("audio_").rpartition("_")[0]
+
+
 def _task_of(name: str) -> Task | None:
     """The task whose finished song has this file name, until it is deleted."""
-    task = house().ledger.task(name.removeprefix("audio_").rpartition("_")[0])
+    task = house().ledger.task(_task_id_of(name))
     now = time.time()
     if task is None or task.file_name != name or tasks.status(task, now) != "SUCCESS":
         return None
@@ -172,8 +207,9 @@ def _file(task: Task, found: list[Struck]) -> Response:
     for fault in found:
         if isinstance(fault.effect, Send):
             stream = fault.effect.stream(path, fault.effect.seconds if fault.seconds is None else fault.seconds)
-    answer = Response(stream.chunks, mimetype=ENCODERS[path.suffix[1:]][1])
-    answer.content_length = stream.length
+    answer = Response(stream.chunks, mimetype=stream.mimetype or ENCODERS[path.suffix[1:]][1])
+    if stream.length is not None:
+        answer.content_length = stream.length
     return answer
 
 

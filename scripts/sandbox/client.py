@@ -1,10 +1,13 @@
 """The stand-in's controls and its API for tests, demo and bench; nothing here belongs to the product."""
 
 import time
+from collections.abc import Collection
 from types import TracebackType
 from typing import Any, Self
 
 import requests
+
+from scripts.sandbox.faults import FAULTS, SHARED
 
 TIMEOUT_SECONDS = 15.0
 
@@ -43,7 +46,7 @@ class SandboxClient:
             time.sleep(0.05)
 
     def ledger(self) -> dict[str, Any]:
-        """{orders: [...], refusals: [...], summary: {accepted, refused, max_concurrent, credits_left}}."""
+        """{orders, refusals, strikes, trespasses: [...], summary: {accepted, refused, max_concurrent, credits_left}}."""
         return dict(self._call("GET", "/ledger"))
 
     def orders(self) -> list[dict[str, Any]]:
@@ -75,11 +78,38 @@ class SandboxClient:
         from_seconds: float | None = None,
         for_seconds: float | None = None,
         seconds: float | None = None,
+        number: int | None = None,
     ) -> int:
         """Adds a fault of faults.FAULTS, with the options described there; returns its id."""
         given = {"fault": fault, "match": match, "count": count, "share": share, "seconds": seconds}
-        given |= {"from_seconds": from_seconds, "for_seconds": for_seconds}
+        given |= {"number": number, "from_seconds": from_seconds, "for_seconds": for_seconds}
         return int(self._call("POST", "/sandbox/faults", given)["id"])
+
+    def add_shares(
+        self,
+        share: float,
+        *,
+        exclude: Collection[str] = (),
+        from_seconds: float | None = None,
+        for_seconds: float | None = None,
+    ) -> list[int]:
+        """Adds every fault of faults.SHARED but the excluded ones, each with this share of its chances; their ids.
+
+        The set leaves out what stops everything (outages) and what lasts beyond a minute.
+        """
+        unknown = set(exclude) - FAULTS.keys()
+        if unknown:
+            raise SandboxError(f"no such fault to exclude: {', '.join(sorted(unknown))}")
+        wanted = [name for name in SHARED if name not in exclude]
+        return [self.add_fault(name, share=share, from_seconds=from_seconds, for_seconds=for_seconds) for name in wanted]
+
+    def strikes(self, fault: str | None = None) -> list[dict[str, Any]]:
+        """The ledger's strikes, oldest first: {at, fault, fault_id, method, path, task_id, status}; of one fault, or all."""
+        return [strike for strike in self.ledger()["strikes"] if fault in (None, strike["fault"])]
+
+    def trespasses(self) -> list[dict[str, Any]]:
+        """Who went where redirects of ours must not be followed: {at, request, with_key}."""
+        return list(self.ledger()["trespasses"])
 
     def faults(self) -> list[dict[str, Any]]:
         return list(self._call("GET", "/sandbox/faults"))

@@ -40,7 +40,7 @@ def _settings() -> Response:
 
 @control.get("/ledger")
 def ledger() -> Response:
-    """Accepted orders in order, refused submits, and a summary. Times are seconds since 1970."""
+    """Accepted orders in order, refused submits, strikes of faults, trespasses, a summary. Times: seconds since 1970."""
     return jsonify(house().ledger.record(time.time()))
 
 

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -70,14 +70,15 @@ class Ledger:
         """Ends one unfinished task, or all of them, with the given outcome or their own; returns how many."""
         with self.store.transaction():
             which = "ends_at > ? AND (? IS NULL OR task_id = ?)"
-            rows = self.store.rows(f"SELECT task_id FROM tasks WHERE {which}", now, task_id, task_id)  # noqa: S608
+            rows = self.store.rows(f"SELECT task_id, ends_at FROM tasks WHERE {which}", now, task_id, task_id)  # noqa: S608
             for row in rows:
                 self.store.change(
                     "UPDATE tasks SET ends_at = ?, outcome = coalesce(?, outcome) WHERE task_id = ?",
                     *(now, outcome, row["task_id"]),
                 )
-                due = "UPDATE deliveries SET due_at = ? WHERE task_id = ? AND done = 0"
-                self.store.change(due, now, row["task_id"])
+                # What was to come a time after the end comes that time after the new one.
+                due = "UPDATE deliveries SET due_at = max(?, due_at - ?) WHERE task_id = ? AND done = 0"
+                self.store.change(due, now, row["ends_at"] - now, row["task_id"])
             return len(rows)
 
     # Credits
@@ -96,18 +97,29 @@ class Ledger:
 
     # Refusals and the whole record
 
-    def refuse(self, status: int, reason: str, prompt: str) -> None:
+    def refuse(self, status: int, reason: str, prompt: str, faults: Sequence[str] = ()) -> None:
         """Notes a submit that was not accepted; status 0 is a connection closed without an answer."""
-        self.store.change("INSERT INTO refusals VALUES (?, ?, ?, ?)", time.time(), status, reason, prompt)
+        self.store.change(
+            "INSERT INTO refusals (at, status, reason, prompt, faults) VALUES (?, ?, ?, ?, ?)",
+            *(time.time(), status, reason, prompt, json.dumps(list(faults))),
+        )
 
     def record(self, now: float) -> dict[str, object]:
         """What GET /ledger answers."""
         calls: dict[str, list[dict[str, object]]] = {}
         for row in self.store.rows("SELECT * FROM calls ORDER BY at"):
             status = int(row["status"]) if row["status"].isdigit() else row["status"]
-            calls.setdefault(row["task_id"], []).append({"at": round(row["at"], 3), "status": status})
+            call = {"at": round(row["at"], 3), "status": status, "said": row["said"]}
+            calls.setdefault(row["task_id"], []).append(call)
         orders = [_task(dict(row)) for row in self.store.rows("SELECT * FROM tasks ORDER BY number")]
-        refusals = [dict(row) for row in self.store.rows("SELECT * FROM refusals ORDER BY at")]
+        refusals = [
+            {**dict(row), "faults": json.loads(row["faults"] or "[]")}
+            for row in self.store.rows("SELECT * FROM refusals ORDER BY at")
+        ]
+        strikes = [dict(row) for row in self.store.rows("SELECT * FROM strikes ORDER BY at")]
+        hit: dict[str, dict[str, None]] = {}
+        for strike in strikes:
+            hit.setdefault(str(strike["task_id"]), {})[str(strike["fault"])] = None
         refused: dict[str, int] = {}
         for refusal in refusals:
             refused[str(refusal["status"])] = refused.get(str(refusal["status"]), 0) + 1
@@ -117,15 +129,16 @@ class Ledger:
             "max_concurrent": max((order.peak_concurrent for order in orders), default=0),
             "credits_left": sum(self.balance(now).values()),
         }
-        lines = [_line(order, now, calls.get(order.task_id, [])) for order in orders]
-        return {"orders": lines, "refusals": refusals, "summary": summary}
+        lines = [_line(order, now, calls.get(order.task_id, []), hit.get(order.task_id, {})) for order in orders]
+        trespasses = [dict(row) for row in self.store.rows("SELECT * FROM trespasses ORDER BY at")]
+        return {"orders": lines, "refusals": refusals, "strikes": strikes, "trespasses": trespasses, "summary": summary}
 
 
 def _task(row: dict[str, Any]) -> Task:
     return Task(**{name: row[name] for name in _COLUMNS}, **json.loads(row["body"]))
 
 
-def _line(task: Task, now: float, calls: list[dict[str, object]]) -> dict[str, object]:
+def _line(task: Task, now: float, calls: list[dict[str, object]], hit: Iterable[str]) -> dict[str, object]:
     over = tasks.ended(task, now)
     return {
         "task_id": task.task_id,
@@ -139,6 +152,6 @@ def _line(task: Task, now: float, calls: list[dict[str, object]]) -> dict[str, o
         "vibe": task.vibe,
         "tone_hz": task.tone_hz,
         "peak_concurrent": task.peak_concurrent,
-        "faults": task.faults,
+        "faults": list(dict.fromkeys([*task.faults, *hit])),
         "webhook_deliveries": calls,
     }

@@ -11,6 +11,7 @@ from scripts.sandbox.control import control
 from scripts.sandbox.desk import Desk
 from scripts.sandbox.ledger import Ledger
 from scripts.sandbox.store import Store
+from scripts.sandbox.trap import Trap
 from scripts.sandbox.tunes import Tunes
 from scripts.sandbox.webhooks import Webhooks
 
@@ -50,6 +51,9 @@ class Listener:
         server = make_server(
             self._host, self.port, app, threaded=True, request_handler=_Handler, fd=self._socket.fileno()
         )
+        trap = Trap(house.ledger.store)
+        house.trap_url = trap.url
+        trap.start()
         house.webhooks.start()
         print(ready, flush=True)
         server.serve_forever()

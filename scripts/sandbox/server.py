@@ -16,6 +16,8 @@ from scripts.sandbox.client import SandboxClient
 START_SECONDS = 60.0  # prewarm makes six songs
 ROOT = Path(__file__).parents[2]
 Option = float | int | str | bool | Path
+# What is not said otherwise: composing a song takes seconds of a processor, and few tests need one.
+DEFAULTS: dict[str, Option] = {"port": 0, "tune": "premade"}
 
 
 class SandboxStartError(RuntimeError):
@@ -27,7 +29,7 @@ class SandboxServer:
 
     def __init__(self, options: dict[str, Option]) -> None:
         self._own_data = None if "data" in options else Path(tempfile.mkdtemp(prefix="petsong-sandbox-"))
-        self._options: dict[str, Option] = {"port": 0, "data": self._own_data or options["data"], **options}
+        self._options: dict[str, Option] = {**DEFAULTS, "data": self._own_data or options["data"], **options}
         self.data = Path(str(self._options["data"]))
         self.key = str(options.get("key", "sksonauto_sandbox"))
         self._process: subprocess.Popen[bytes] | None = None
@@ -89,8 +91,8 @@ class SandboxServer:
 def start(**options: Option) -> SandboxServer:
     """Starts the stand-in with its command line's options as keywords (generate_seconds=0, webhooks=False, ...).
 
-    Without `port` it takes a free one, without `data` a folder that goes with it; `songs` (a folder) lets several share
-    the songs made so far. Raises SandboxStartError.
+    Without `port` it takes a free one, without `data` a folder that goes with it, without `tune` premade songs; `songs` (a
+    folder) lets several share the songs made so far. Raises SandboxStartError.
     """
     return SandboxServer(options)
 

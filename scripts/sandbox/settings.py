@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields
 
 WEEK_SECONDS = 168 * 3600.0
-TUNES = ("vibe", "tone")
+TUNES = ("compose", "premade", "tone")
 
 
 class SettingError(ValueError):
@@ -15,7 +15,7 @@ class Settings:
     """Times in seconds, fractions allowed; credits in the service's own unit."""
 
     generate_seconds: float = 20.0  # from acceptance to SUCCESS; 0 is at once
-    song_seconds: float = 100.0  # length of a song
+    song_seconds: float = 100.0  # length of a song; a composed one takes its own time, about 110
     align_seconds: float = 2.0  # from SUCCESS to word timing
     credits: int = 15000  # granted; the balance is what is left of them
     credits_payg: int = 0  # pay as you go: used once the granted ones are gone
@@ -23,7 +23,7 @@ class Settings:
     slots: int = 10  # unfinished songs at once; one more is 429
     key: str = "sksonauto_sandbox"  # the only bearer token that is let in
     webhooks: bool = True  # False: what falls due now is never sent
-    tune: str = "vibe"  # or "tone": a pitch of its own per order
+    tune: str = "compose"  # a song for every order; or "premade": one per vibe; or "tone": a pitch of its own per order
     keep_seconds: float = WEEK_SECONDS  # songs are gone this long after SUCCESS
     seed: int = 1  # of what a fault's share hits
 

@@ -19,6 +19,7 @@ STATUSES = (
     "SAVING",
 )
 ALIGNMENT_STATUSES = ("REQUESTED", "TASK_SENT", "ALIGNING")
+Timing = list[tuple[str, float, float]]  # words and when they begin and end, in seconds of the song
 # Where in the whole time each of STATUSES begins: most of it is GENERATING.
 _BEGINS = (0.0, 0.03, 0.06, 0.1, 0.15, 0.2, 0.7, 0.85, 0.93)
 
@@ -39,6 +40,7 @@ class Task:
     peak_concurrent: int  # unfinished at acceptance, this one included
     error_message: str = "Generation failed: the model returned no audio"  # said on FAILURE only
     tone_hz: float | None = None
+    composed: bool = False
     align_seconds: float = 0.0
     alignment: str = "SUCCESS"  # or FAILURE, or NEVER: stays at ALIGNING, or ABSENT: as if it had not been asked for
     other_keys: bool = False  # word timing in the other of its two spellings
@@ -83,14 +85,14 @@ def forgotten(task: Task, now: float) -> bool:
     return task.forgotten_until is None or now < task.forgotten_until
 
 
-def alignment_status(task: Task, now: float) -> str | None:
-    """None while it was not asked for or there is no song yet."""
+def alignment_status(task: Task, now: float, ready: bool = True) -> str | None:
+    """None while it was not asked for or there is no song yet; `ready` is whether the words' times are known."""
     if not task.request.get("align_lyrics") or task.alignment == "ABSENT" or status(task, now) != "SUCCESS":
         return None
     step = int((now - task.ends_at) / task.align_seconds * len(ALIGNMENT_STATUSES)) if task.align_seconds else 99
     if step < len(ALIGNMENT_STATUSES):
         return ALIGNMENT_STATUSES[step]
-    return ALIGNMENT_STATUSES[-1] if task.alignment == "NEVER" else task.alignment
+    return ALIGNMENT_STATUSES[-1] if task.alignment == "NEVER" or not ready else task.alignment
 
 
 def song_paths(task: Task, base_url: str) -> list[str]:
@@ -98,18 +100,21 @@ def song_paths(task: Task, base_url: str) -> list[str]:
     return [] if prefix is None else [prefix + task.file_name]
 
 
-def words(task: Task) -> list[dict[str, object]]:
+def words(task: Task, timing: Timing | None = None) -> list[dict[str, object]]:
     """The lyrics with times, in either of the two spellings that clients have seen: odd orders the one, even the other.
 
-    A line's last word carries its line break, a section's first word the section's label.
+    A line's last word carries its line break, a section's first word the section's label. Without `timing` (text, start,
+    end) they go evenly through the song.
     """
     keys = ("start", "end") if (task.number + task.other_keys) % 2 else ("start_time", "end_time")
+    timed = _even(task) if timing is None else timing
+    return [{"word": text, keys[0]: round(start, 3), keys[1]: round(end, 3)} for text, start, end in timed]
+
+
+def _even(task: Task) -> Timing:
     texts = _timed_texts(task.lyrics)
     first, step = 0.05 * task.song_seconds, 0.9 * task.song_seconds / max(1, len(texts))
-    return [
-        {"word": text, keys[0]: round(first + at * step, 3), keys[1]: round(first + (at + 0.8) * step, 3)}
-        for at, text in enumerate(texts)
-    ]
+    return [(text, first + at * step, first + (at + 0.8) * step) for at, text in enumerate(texts)]
 
 
 def _timed_texts(lyrics: str) -> list[str]:
@@ -127,11 +132,13 @@ def _timed_texts(lyrics: str) -> list[str]:
     return texts
 
 
-def document(task: Task, now: float, base_url: str) -> dict[str, object]:
+def document(
+    task: Task, now: float, base_url: str, timing: Timing | None = None, ready: bool = True
+) -> dict[str, object]:
     """The whole task as GET /generations/{task_id} answers it."""
-    state, aligned = status(task, now), alignment_status(task, now)
+    state, aligned = status(task, now), alignment_status(task, now, ready)
     done = state == "SUCCESS"
-    timed = {} if task.alignment == "ABSENT" else {"word_aligned_lyrics": words(task) if aligned == "SUCCESS" else None}
+    timed = {} if task.alignment == "ABSENT" else {"word_aligned_lyrics": words(task, timing) if aligned == "SUCCESS" else None}
     return {
         "id": task.task_id,
         "created_at": datetime.fromtimestamp(task.accepted_at, UTC).isoformat(),

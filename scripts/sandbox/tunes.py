@@ -28,6 +28,9 @@ ENCODERS: dict[str, tuple[list[str], str]] = {
 }
 
 
+QUICK_MP3 = ["-compression_level", "7"]  # half the time, and at this rate nothing that one hears
+
+
 class TuneError(RuntimeError):
     """ffmpeg is missing or failed; the message carries the way out or the end of its output."""
 
@@ -133,6 +136,12 @@ def tone_argv(ffmpeg: str, hertz: float, seconds: float, file_format: str, out: 
     source = f"sine=frequency={hertz}:sample_rate=44100:duration={seconds}"
     shape = ["-af", "volume=3", *_PLAIN]
     return [ffmpeg, *_QUIET, "-f", "lavfi", "-i", source, *shape, *ENCODERS[file_format][0], "-y", str(out)]
+
+
+def encode(ffmpeg: str, wav: Path, file_format: str, out: Path) -> Path:
+    """Writes a song's samples to out, whole or not at all. Raises TuneError."""
+    coding = [*ENCODERS[file_format][0], *(QUICK_MP3 if file_format == "mp3" else [])]
+    return _made(out, lambda new: [ffmpeg, *_QUIET, "-i", str(wav), *_PLAIN, *coding, "-y", str(new)])
 
 
 _QUIET = ["-nostdin", "-hide_banner", "-v", "error"]

@@ -1,7 +1,9 @@
 """Webhooks: a queue of due deliveries in the store, so that a kill only delays them."""
 
+import sqlite3
 import threading
 import time
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 import requests
@@ -32,19 +34,23 @@ class Webhooks:
     def wake(self) -> None:
         self._changed.set()
 
-    def plan(self, task: Task, times: int) -> None:
-        """Adds `times` deliveries for when the task ends; to be called in the order's own transaction."""
-        for _ in range(times if task.request.get("webhook_url") else 0):
-            self._store.change("INSERT INTO deliveries (task_id, due_at) VALUES (?, ?)", task.task_id, task.ends_at)
+    def plan(self, task: Task, tellings: Iterable[tuple[str, float]]) -> None:
+        """Adds deliveries: which status is said, and when. To be called in the order's own transaction."""
+        for said, due_at in tellings if task.request.get("webhook_url") else ():
+            new = "INSERT INTO deliveries (task_id, due_at, said) VALUES (?, ?, ?)"
+            self._store.change(new, task.task_id, due_at, None if said == task.outcome else said)
 
-    def deliver(self, task: Task) -> bool:
-        """One POST now, noted in the ledger; True when it was answered with 2xx."""
-        status = self._post(task)
-        self._store.change("INSERT INTO calls VALUES (?, ?, ?)", task.task_id, time.time(), status)
+    def deliver(self, task: Task, said: str | None = None) -> bool:
+        """One POST now, noted in the ledger; True when it was answered with 2xx. `said`: a status before the end."""
+        status = self._post(task, said)
+        self._store.change(
+            "INSERT INTO calls (task_id, at, status, said) VALUES (?, ?, ?, ?)",
+            *(task.task_id, time.time(), status, said or task.outcome),
+        )
         return status.startswith("2")
 
-    def _post(self, task: Task) -> str:
-        url, body = str(task.request["webhook_url"]), tasks.webhook_body(task, self._base_url)
+    def _post(self, task: Task, said: str | None) -> str:
+        url, body = str(task.request["webhook_url"]), tasks.webhook_body(task, self._base_url, said)
         try:
             with requests.Session() as http:
                 http.trust_env = False  # receivers are on this machine or network: never through a proxy
@@ -61,19 +67,19 @@ class Webhooks:
             waiting = self._store.rows("SELECT * FROM deliveries WHERE done = 0 ORDER BY due_at")
             for row in waiting:
                 if row["id"] not in busy and row["due_at"] <= time.time():
-                    self._send(row["id"], row["task_id"], row["tries"])
+                    self._send(row)
             later = [row["due_at"] for row in waiting if row["due_at"] > time.time()]
             self._changed.wait(min(1.0, max(0.0, later[0] - time.time())) if later else 1.0)
 
-    def _send(self, delivery: int, task_id: str, tries: int) -> None:
+    def _send(self, row: sqlite3.Row) -> None:
         with self._lock:
-            self._sending.add(delivery)
-        self._pool.submit(self._try, delivery, task_id, tries)
+            self._sending.add(row["id"])
+        self._pool.submit(self._try, row["id"], row["task_id"], row["tries"], row["said"])
 
-    def _try(self, delivery: int, task_id: str, tries: int) -> None:
+    def _try(self, delivery: int, task_id: str, tries: int, said: str | None) -> None:
         try:
             task = self._ledger.task(task_id)
-            if task is None or not self._ledger.settings().webhooks or self.deliver(task) or tries == len(PAUSES):
+            if task is None or not self._ledger.settings().webhooks or self.deliver(task, said) or tries == len(PAUSES):
                 self._store.change("UPDATE deliveries SET done = 1 WHERE id = ?", delivery)
             else:
                 again = "UPDATE deliveries SET tries = ?, due_at = ? WHERE id = ?"

@@ -119,6 +119,19 @@ def _romantic(play: Player) -> Hits:
 
 
 def _party(play: Player) -> Hits:
+    yield from _disco(play)
+    for beat in (0.5, 0.75, 1.25, 1.75, 2.5, 2.75, 3.25) if not play.quiet else (0.5, 1.75, 2.5):
+        for midi in play.notes(beat, 60)[-3:]:
+            yield Hit("wah", beat, 0.18, midi, play.chance.uniform(0.7, 1.0))
+    if play.full:
+        yield from play.held("pad", 64)
+        for beat in (1.5, 3.25) if play.bar.number % 2 else ():
+            for midi in play.notes(beat, 62):
+                yield Hit("brass", beat, 0.3, midi, 0.9)
+
+
+def _disco(play: Player) -> Hits:
+    """Four on the floor and a bass in octaves."""
     yield from play.drum("kick", 0, 1, 2, 3)
     for at in range(4):
         yield Hit("slap", at, 0.35, play.root(at), 1.0)
@@ -129,14 +142,6 @@ def _party(play: Player) -> Hits:
         yield from play.drum("clap", 1, 3)
         yield from play.drum("open", 0.5, 1.5, 2.5, 3.5)
         yield from play.drum("hat", *[at / 4 for at in range(16)], level=0.7)
-    for beat in (0.5, 0.75, 1.25, 1.75, 2.5, 2.75, 3.25) if not play.quiet else (0.5, 1.75, 2.5):
-        for midi in play.notes(beat, 60)[-3:]:
-            yield Hit("wah", beat, 0.18, midi, play.chance.uniform(0.7, 1.0))
-    if play.full:
-        yield from play.held("pad", 64)
-        for beat in (1.5, 3.25) if play.bar.number % 2 else ():
-            for midi in play.notes(beat, 62):
-                yield Hit("brass", beat, 0.3, midi, 0.9)
     if play.fill:
         yield from play.drum("tom", 3, 3.25, 3.5, 3.75)
     if play.bar.number == 0:

@@ -101,7 +101,8 @@ def bell(midi: float, seconds: float) -> Sound:
 
 def guitar(midi: float, seconds: float) -> Sound:
     """A power chord, driven."""
-    sound = sum((_saw(hertz(midi + step) * detune, seconds + 0.05, 14, 0.9) for step, detune in ((0, 1.0), (7, 1.003), (12, 0.997))))
+    strings = ((0, 1.0), (7, 1.003), (12, 0.997))
+    sound = sum(_saw(hertz(midi + step) * detune, seconds + 0.05, 14, 0.9) for step, detune in strings)
     return shaped(0.3 * np.tanh(1.4 * np.asarray(sound)) * np.exp(-0.8 * time_axis(seconds + 0.05)), 0.004, 0.05)
 
 
@@ -181,7 +182,8 @@ def brush() -> Sound:
 
 def clap() -> Sound:
     time = time_axis(0.3)
-    bursts = sum((time >= at) * np.exp(-np.maximum(time - at, 0) * (90 if at < 0.03 else 14)) for at in (0.0, 0.011, 0.021, 0.031))
+    hands = ((0.0, 90), (0.011, 90), (0.021, 90), (0.031, 14))
+    bursts = sum((time >= at) * np.exp(-np.maximum(time - at, 0) * fall) for at, fall in hands)
     return shaped(0.4 * band(noise(0.3, 2), 800, 5000) * np.asarray(bursts), 0.001, 0.1)
 
 

@@ -152,7 +152,8 @@ class Contours:
         lines = self._lines[kind]
         wanted = lines[line % 4][int(slot) % self._style.line_slots]
         if last:
-            wanted = self.ENDS[kind][line % 4] + (7 if kind == "chorus" and wanted > 5 else 0)
+            low = self.ENDS[kind][line % 4]
+            wanted = low + 7 if low + 7 <= self.RANGES[kind][1] and wanted > 4 else low
         return nearest(wanted, chord, self._style.mode) if strong or last else wanted
 
 

@@ -4,7 +4,7 @@ import math
 import random
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from scripts.sandbox.compose import melody
 from scripts.sandbox.compose.lyrics import Section
@@ -115,7 +115,8 @@ class _Writer:
             for at in range(count)
         ]
         if kind == "outro":
-            made[-1] = Bar(made[-1].beat, kind, count - 1, count, found[-1] if style.mode == "dorian" else chords("I")[0], lift, 0, True)
+            home = chords("i7" if style.mode == "dorian" else "I")[0]
+            made[-1] = replace(made[-1], chords=home, final=True)
         self._rounds[kind] = self._rounds.get(kind, 0) + 1
         self._beat += count * style.beats
         self.score.bars += made

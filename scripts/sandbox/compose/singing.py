@@ -59,6 +59,7 @@ class Source:
         self.voiced = np.concatenate([*voiced, np.zeros(self.rate, bool)])
         self.period = _period(self.sound, self.voiced, self.rate)
         self.marks = _marks(self.sound, self.voiced, self.period)
+        self.grains = _grains(self.sound, self.marks, self.period)
 
 
 def _leveled(word: Spoken) -> np.ndarray:
@@ -80,14 +81,26 @@ def _period(sound: np.ndarray, voiced: np.ndarray, rate: int) -> int:
 
 
 def _marks(sound: np.ndarray, voiced: np.ndarray, period: int) -> np.ndarray:
-    """One place per period: near the period's peak in voiced sound, at even distances elsewhere."""
-    size, reach, marks, at = np.abs(sound), period // 6, list[int](), period
+    """One place per period: at the peak of its lowest tone in voiced sound, at even distances elsewhere.
+
+    The whole sound's peak would jump between those of two overtones, which is heard as roughness.
+    """
+    width = np.hanning(period // 2 * 2 + 1)
+    low = np.convolve(np.convolve(sound, width / width.sum(), "same"), width / width.sum(), "same")
+    reach, marks, at = period // 5, list[int](), period
     while at < len(sound) - 2 * period:
         if voiced[at]:
-            at = at - reach + int(np.argmax(size[at - reach : at + reach + 1]))
+            at = at - reach + int(low[at - reach : at + reach + 1].argmax())
         marks.append(at)
         at += period
     return np.array(marks or [0])
+
+
+def _grains(sound: np.ndarray, marks: np.ndarray, period: int) -> np.ndarray:
+    """Two periods around each mark, shape (marks, 2 * period), windowed so that they add up to what they were."""
+    window = np.hanning(2 * period + 1)[:-1].astype(np.float32)
+    whole = np.lib.stride_tricks.sliding_window_view(np.pad(sound, period), 2 * period)
+    return whole[marks] * window
 
 
 def place(words: Sequence[SungWord], source: Source) -> list[Placed]:
@@ -151,23 +164,28 @@ def sing(words: Sequence[Placed], source: Source, seconds: float, hertz: np.ndar
     if not stretches:
         return out
     times, places = _pulses(stretches, source, hertz)
-    marks = source.marks[_nearest(source.marks, places)]
-    targets = (times * rate).astype(int)
-    spacing = np.diff(targets, append=targets[-1:] + source.period)
-    level = np.clip(spacing / source.period, 0.35, 1.3) ** 0.8
     half = source.period
-    span = np.arange(-half, half)
-    window = np.hanning(2 * half + 1)[:-1].astype(np.float32)
-    inside = (marks >= half) & (marks < len(source.sound) - half) & (targets >= half) & (targets < len(out) - half)
-    marks, targets, level = marks[inside], targets[inside], level[inside].astype(np.float32)
-    grains = source.sound[marks[:, None] + span] * window * level[:, None]
-    np.add.at(out, targets[:, None] + span, grains)
+    targets = (times * rate).astype(int)
+    inside = (targets >= half) & (targets < len(out) - half)
+    targets, places = targets[inside], places[inside]
+    spacing = np.diff(targets, append=targets[-1:] + half)
+    level = np.clip(spacing / half, 0.35, 1.3) ** 0.8
+    grains = _mixed(source, places) * level[:, None].astype(np.float32)
+    np.add.at(out, targets[:, None] + np.arange(-half, half), grains)
     return out
 
 
-def _nearest(marks: np.ndarray, places: np.ndarray) -> np.ndarray:
+def _mixed(source: Source, places: np.ndarray) -> np.ndarray:
+    """The grain at each place, shape (places, 2 * period).
+
+    Between two marks of voiced sound the grains of both are mixed, so that a vowel that is drawn out goes smoothly from one
+    to the next; noise is taken as it is.
+    """
+    marks = source.marks
     after = np.clip(np.searchsorted(marks, places), 1, len(marks) - 1)
-    return after - (places - marks[after - 1] < marks[after] - places)
+    share = np.clip((places - marks[after - 1]) / (marks[after] - marks[after - 1]), 0, 1)
+    share = np.where(source.voiced[places.astype(int)], share, np.round(share)).astype(np.float32)[:, None]
+    return source.grains[after - 1] * (1 - share) + source.grains[after] * share
 
 
 def _pulses(stretches: Sequence[Stretch], source: Source, hertz: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -15,7 +15,10 @@ from scripts.sandbox.compose.styles import MODES, STYLES, Place, Style
 
 Sound = np.ndarray
 VOICE_OVER_BAND = 1.0  # dB, in loudness
+STEM_LOUDNESS = -20.0  # LUFS, of the band before it is mixed
 DUCKING = 2.5  # dB
+DOUBLE_LATE = 0.017  # seconds: no two singers begin at once
+FADE = 1.6  # seconds, at the very end
 PITCH = {"f": 82, "m": 88}  # of the speaking voice, by sex: in the middle of what it sings
 
 
@@ -41,8 +44,8 @@ class Word:
 
 @dataclass(frozen=True)
 class Song:
-    """`mix` is stereo, shape (2, n), -1 to 1, at 44.1 kHz; `voice` and `band` are what it was mixed from, each as loud as in
-    it but for ducking and limiter."""
+    """`mix` is stereo, shape (2, n), -1 to 1, at 44.1 kHz; `voice` and `band` are what it was mixed from, without the room,
+    in the same proportion."""
 
     mix: Sound
     voice: Sound
@@ -50,6 +53,26 @@ class Song:
     words: tuple[Word, ...]
     score: Score
     sung: bool
+
+
+class Stem:
+    """What is mixed: `dry`, stereo, and what of it is sent into the room, mono."""
+
+    def __init__(self, count: int) -> None:
+        self.dry, self.send = np.zeros((2, count), np.float32), np.zeros(count, np.float32)
+
+    def put(self, line: Sound, place: Place) -> None:
+        loud = line * mixing.gain(place.level)
+        for channel, share in zip(self.dry, mixing.sides(place.pan), strict=True):
+            channel += loud * share
+        loud *= np.float32(place.reverb)
+        self.send += loud
+
+    def level(self, loudness: float) -> None:
+        """Makes it as loud as this, in LUFS."""
+        factor = mixing.gain(loudness - mixing.loudness(self.dry))
+        self.dry *= factor
+        self.send *= factor
 
 
 def compose(order: Order, with_voice: bool = True) -> Song:
@@ -67,11 +90,13 @@ def compose(order: Order, with_voice: bool = True) -> Song:
     written = score.write(style, sections, seed, singer.startswith("m"), stresses)
     source = Source(words) if words else None
     placed = singing.place(written.words, source) if source else _unsung(written)
-    singer_stem = _voice(placed, source, written, seed) if source else np.zeros((2, _length(written)), np.float32)
-    band_stem = _band(written, order, placed if not source else [])
-    mix, singer_stem, band_stem = _mixed(written, singer_stem, band_stem, bool(source))
+    singer_stem, band_stem = Stem(_length(written)), Stem(_length(written))
+    _play(band_stem, written, order, placed if not source else [])
+    if source:
+        _sing(singer_stem, placed, source, written)
+    mix = _mixed(written, singer_stem, band_stem, bool(source))
     timing = () if order.instrumental else tuple(Word(it.word.shown, it.start, it.end) for it in placed)
-    return Song(mix, singer_stem, band_stem, timing, written, bool(source))
+    return Song(mix, singer_stem.dry, band_stem.dry, timing, written, bool(source))
 
 
 def _singer(style: Style, tags: Sequence[str], seed: int) -> str:
@@ -100,22 +125,18 @@ def _length(written: Score) -> int:
     return int(written.seconds * RATE)
 
 
-def _voice(placed: list[Placed], source: Source, written: Score, seed: int) -> Sound:
-    """The singer in the middle; in choruses a double at each side and a second voice below, all with a room."""
-    count = _length(written)
-    lead = singing.sing(placed, source, written.seconds, singing.pitch(placed, written.seconds))
+def _sing(stem: Stem, placed: list[Placed], source: Source, written: Score) -> None:
+    """The singer in the middle; in choruses a double at one side and a second voice below at the other."""
     choir = [it for it in placed if it.word.kind == "chorus"]
-    sides = [
-        singing.sing(choir, source, written.seconds, singing.pitch(choir, written.seconds, cents, _below(choir, written) if low else None))
-        for cents, low in ((9, False), (-8, True))
-    ]
-    clean = mixing.highpass(lead, 110, source.rate)
-    left, right = (mixing.doubled(mixing.highpass(side, 150, source.rate), count) for side in sides)
-    middle = mixing.doubled(clean, count)
-    delay = int(0.017 * RATE)
-    stereo = mixing.panned(middle, 0) + 0.4 * mixing.panned(left, -0.7) + 0.42 * np.roll(mixing.panned(right, 0.7), delay, axis=1)
-    send = 0.16 * middle + 0.12 * (left + right)
-    return (stereo + mixing.reverberated(send.astype(np.float32), written.style.reverb, 11)).astype(np.float32)
+    below = singing.pitch(choir, written.seconds, -8, _below(choir, written))
+    for words, hertz, place in (
+        (placed, singing.pitch(placed, written.seconds), Place(0, 0, 0.16)),
+        (choir, singing.pitch(choir, written.seconds, 9), Place(-8, -0.7, 0.3)),
+        (choir, below, Place(-7.5, 0.7, 0.3)),
+    ):
+        line = mixing.highpass(singing.sing(words, source, written.seconds, hertz), 120, source.rate)
+        line = mixing.doubled(line, len(stem.send))
+        stem.put(np.roll(line, int(DOUBLE_LATE * RATE)) if place.pan > 0 else line, place)
 
 
 def _below(placed: list[Placed], written: Score) -> list[float]:
@@ -129,17 +150,13 @@ def _below(placed: list[Placed], written: Score) -> list[float]:
     return found
 
 
-def _band(written: Score, order: Order, unsung: list[Placed]) -> Sound:
-    """All instruments, stereo, with their room."""
-    count = _length(written)
-    dry, send = np.zeros((2, count), np.float32), np.zeros(count, np.float32)
+def _play(stem: Stem, written: Score, order: Order, unsung: list[Placed]) -> None:
+    """All instruments, and the tune where nobody sings it."""
     for name, hits in _by_instrument(written, order.vibe).items():
-        place = written.style.places.get(name, Place(-14))
-        line = _line(written, name, hits, lyrics.pet_kind(order.prompt), count)
-        _put(dry, send, line, place)
+        line = _line(written, name, hits, lyrics.pet_kind(order.prompt), len(stem.send))
+        stem.put(line, written.style.places.get(name, Place(-14)))
     tune = [*written.tune, *(Note(note.start, note.end, note.midi) for it in unsung for note in it.word.notes)]
-    _put(dry, send, _melody(written.style.lead, tune, count), written.style.places["lead"])
-    return (dry + mixing.reverberated(send, written.style.reverb, 12)).astype(np.float32)
+    stem.put(_melody(written.style.lead, tune, len(stem.send)), written.style.places["lead"])
 
 
 def _by_instrument(written: Score, vibe: str) -> dict[str, list[band.Hit]]:
@@ -147,13 +164,6 @@ def _by_instrument(written: Score, vibe: str) -> dict[str, list[band.Hit]]:
     for hit in band.accompany(written, vibe):
         found.setdefault(hit.instrument, []).append(hit)
     return found
-
-
-def _put(dry: Sound, send: Sound, line: Sound, place: Place) -> None:
-    loud = line * mixing.gain(place.level)
-    for channel, share in zip(dry, mixing.panned(np.ones(1, np.float32), place.pan)[:, 0], strict=True):
-        channel += loud * share
-    send += loud * np.float32(place.reverb)
 
 
 def _line(written: Score, name: str, hits: list[band.Hit], kind: str, count: int) -> Sound:
@@ -182,14 +192,14 @@ def _add(out: Sound, sound: Sound, start: float, level: float) -> None:
     out[first:end] += sound[: end - first] * np.float32(level)
 
 
-def _mixed(written: Score, singer: Sound, players: Sound, sung: bool) -> tuple[Sound, Sound, Sound]:
-    """The mix with a clean end, and the stems at their levels in it."""
+def _mixed(written: Score, singer: Stem, players: Stem, sung: bool) -> Sound:
+    """The mix, with a clean end; the stems come to their levels in it."""
+    players.level(STEM_LOUDNESS)
     if sung:
-        singer = singer * mixing.gain(mixing.loudness(players) + VOICE_OVER_BAND - mixing.loudness(singer))
-        level = -20 - mixing.loudness(players)  # for the ducking's threshold
-        singer, players = singer * mixing.gain(level), players * mixing.gain(level)
-        players = mixing.ducked(players, singer.mean(axis=0), DUCKING)
-    fade = np.ones(players.shape[1], np.float32)
-    tail = int(1.6 * RATE)
-    fade[-tail:] = np.linspace(1, 0, tail, dtype=np.float32) ** 2
-    return mixing.mastered((singer + players) * fade, written.style.loudness), singer, players
+        singer.level(STEM_LOUDNESS + VOICE_OVER_BAND)
+        mixing.duck(players.dry, singer.dry[0], DUCKING)
+    mix = singer.dry + players.dry
+    mix += mixing.reverberated(singer.send + players.send, written.style.reverb, 11)
+    tail = int(FADE * RATE)
+    mix[:, -tail:] *= np.linspace(1, 0, tail, dtype=np.float32) ** 2
+    return mixing.mastered(mix, written.style.loudness)

@@ -48,6 +48,7 @@ class Speaker:
         self.rate = self._library.espeak_Initialize(_RETRIEVAL, 0, path, options)
         if self.rate <= 0:
             raise OSError(f"{library} does not start with the data in {data}")
+        self._voices: tuple[str, ...] = ()
         self._sound = bytearray()
         self._events: list[tuple[int, str]] = []
         self._callback = _Callback(self._take)  # kept: the library has only its address
@@ -60,6 +61,9 @@ class Speaker:
 
     def voice(self, *names: str) -> None:
         """The first of these voices that there is."""
+        if names == self._voices:  # choosing one takes 10 ms
+            return
+        self._voices = names
         for name in names:
             if self._library.espeak_SetVoiceByName(name.encode()) == 0:
                 return

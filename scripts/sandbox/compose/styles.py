@@ -82,15 +82,17 @@ class Style:
 
 _DRUMS = {
     "kick": Place(-3, 0, 0.0), "snare": Place(-7, 0.05, 0.12), "clap": Place(-8, -0.08, 0.2), "rim": Place(-12, 0.2, 0.2),
-    "hat": Place(-17, 0.3, 0.02), "open": Place(-18, 0.3, 0.05), "shaker": Place(-20, -0.4, 0.05), "crash": Place(-17, -0.2, 0.2),
-    "tom": Place(-9, -0.2, 0.15), "brush": Place(-20, 0.15, 0.15), "pet": Place(-8, 0.25, 0.3), "vinyl": Place(-24, 0, 0),
+    "hat": Place(-17, 0.3, 0.02), "open": Place(-18, 0.3, 0.05), "shaker": Place(-20, -0.4, 0.05),
+    "crash": Place(-17, -0.2, 0.2), "tom": Place(-9, -0.2, 0.15), "brush": Place(-20, 0.15, 0.15), "pet": Place(-8, 0.25, 0.3),
+    "vinyl": Place(-24, 0, 0),
 }  # fmt: skip
 
 STYLES: dict[str, Style] = {
     "chill": Style(
         bpm=86, beats=4, slots=2, swing=0.59, mode="major", tonics=(57, 58, 56),
         verse="IM9 | vi7 | ii9 | V9 | IM9 | iii7 | IVM7 | V9", chorus="IVM7 | V7 | iii7 | vi7 | ii9 | V9 | IM9 | IM9",
-        bridge="IVM9 | iii7 | ii9 | V9", voices=("f2", "m3", "f3"), loudness=-14.8, reverb=1.5, lead="electric", intro=1, outro=1,
+        bridge="IVM9 | iii7 | ii9 | V9", voices=("f2", "m3", "f3"), loudness=-14.8, reverb=1.5, lead="electric",
+        intro=1, outro=1,
         places=_DRUMS | {
             "kick": Place(-5), "snare": Place(-11, 0.05, 0.25), "hat": Place(-22, 0.3), "electric": Place(-9, -0.15, 0.25),
             "sub": Place(-7), "lead": Place(-12, 0.25, 0.35), "pad": Place(-22, 0, 0.4),
@@ -100,9 +102,11 @@ STYLES: dict[str, Style] = {
     "energetic": Style(
         bpm=138, beats=4, slots=2, swing=0.5, mode="major", tonics=(57, 55, 58),
         verse="I | I | V | V | vi | vi | IV | V", chorus="I | V | vi | IV | I | V | IV | V",
-        bridge="vi | vi | IV | IV | ii | ii | V | V", voices=("f3", "m3"), loudness=-12.4, reverb=0.9, lead="saw", intro=2, outro=2,
+        bridge="vi | vi | IV | IV | ii | ii | V | V", voices=("f3", "m3"), loudness=-12.4, reverb=0.9, lead="saw",
+        intro=2, outro=2,
         places=_DRUMS | {
-            "guitar": Place(-12, -0.6, 0.08), "guitar2": Place(-12, 0.6, 0.08), "bass": Place(-6), "lead": Place(-14, 0.15, 0.25),
+            "guitar": Place(-12, -0.6, 0.08), "guitar2": Place(-12, 0.6, 0.08), "bass": Place(-6),
+            "lead": Place(-14, 0.15, 0.25),
             "pad": Place(-21, 0, 0.3),
         },
         lift=2, syncopation=0.25,
@@ -122,7 +126,8 @@ STYLES: dict[str, Style] = {
         verse="i7 | IV7 | i7 | IV7 | i7 | IV7 | bVII | v7", chorus="i7 | bVII | IV7 | i7 | bIII | bVII | IV7 | i7",
         bridge="bVII | IV7 | i7 | v7", voices=("f3", "m3", "f2"), loudness=-12.2, reverb=1.0, lead="brass", intro=2, outro=2,
         places=_DRUMS | {
-            "kick": Place(-1), "clap": Place(-6, 0, 0.2), "hat": Place(-16, 0.3), "open": Place(-15, 0.3), "wah": Place(-14, -0.5, 0.1),
+            "kick": Place(-1), "clap": Place(-6, 0, 0.2), "hat": Place(-16, 0.3), "open": Place(-15, 0.3),
+            "wah": Place(-14, -0.5, 0.1),
             "slap": Place(-5), "lead": Place(-12, 0.2, 0.2), "pad": Place(-19, 0, 0.35), "brass": Place(-14, 0.35, 0.2),
         },
         syncopation=0.4,
@@ -132,7 +137,8 @@ STYLES: dict[str, Style] = {
         verse="I | IVM7 | I | V | vi | iii | IVM7 | V", chorus="IVM7 | I | ii7 | vi | IVM7 | V | I | I",
         bridge="vi | IVM7 | ii7 | V", voices=("f2", "f3"), loudness=-15.8, reverb=2.6, lead="bell", intro=1, outro=1,
         places=_DRUMS | {
-            "nylon": Place(-8, -0.2, 0.3), "pad": Place(-13, 0, 0.6), "lead": Place(-17, 0.3, 0.6), "bell": Place(-19, 0.35, 0.6),
+            "nylon": Place(-8, -0.2, 0.3), "pad": Place(-13, 0, 0.6), "lead": Place(-17, 0.3, 0.6),
+            "bell": Place(-19, 0.35, 0.6),
             "sub": Place(-13), "shaker": Place(-30, 0.3, 0.3),
         },
         syncopation=0.1,

@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -103,8 +104,8 @@ def _ask(
     found: tuple[str, str | None], texts: Sequence[str], variant: str, pitch: int, said: Mapping[str, str]
 ) -> dict[str, Spoken] | None:
     words = [[SOFT.get(text, said.get(text, text)), language_of(said.get(text, text)), text in SOFT] for text in texts]
-    asked = {"library": found[0], "data": found[1], "variant": variant, "fallback": ENGLISH, "pitch": pitch}
-    asked |= {"rate": RATE_OF_SPEECH, "words": words}
+    asked: dict[str, object] = {"library": found[0], "data": found[1], "variant": variant, "fallback": ENGLISH}
+    asked |= {"pitch": pitch, "rate": RATE_OF_SPEECH, "words": words}
     argv = dies_with_parent([sys.executable, "-m", "scripts.sandbox.compose.speaker"], "KILL")
     try:
         done = subprocess.run(
@@ -118,9 +119,10 @@ def _ask(
     return _parsed(texts, json.loads(head), np.frombuffer(sound, "<i2").astype(np.float32) / 32768)
 
 
-def _parsed(texts: Sequence[str], head: dict[str, list[tuple[int, list[tuple[int, str]]]]], sound: np.ndarray) -> dict[str, Spoken]:
+def _parsed(texts: Sequence[str], head: dict[str, Any], sound: np.ndarray) -> dict[str, Spoken]:
+    """What speaker.py wrote."""
     found: dict[str, Spoken] = {}
-    start, rate = 0, int(str(head["rate"]))
+    start, rate = 0, int(head["rate"])
     for text, (length, events) in zip(texts, head["words"], strict=True):
         phones = phones_of(events, length)
         syllables = syllables_of(phones)
