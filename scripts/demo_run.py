@@ -143,8 +143,9 @@ def _from_caller(path: Path) -> Path:
 
 
 def _sandbox(options: argparse.Namespace) -> list[str]:
-    seconds = 0.0 if options.fast else options.generate_seconds
-    return ["--generate-seconds", f"{seconds:g}", "--credits", "1000000"]
+    """`--fast` takes a tune per vibe that is made once; otherwise every order gets a song composed for it."""
+    tune, seconds = ("premade", 0.0) if options.fast else ("compose", options.generate_seconds)
+    return ["--generate-seconds", f"{seconds:g}", "--tune", tune, "--credits", "1000000"]
 
 
 if __name__ == "__main__":

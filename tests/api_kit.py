@@ -139,11 +139,18 @@ class Gunicorn:
             self.process: subprocess.Popen[bytes] = spawn(argv, output, env={**environ, **environ_of(settings)}, cwd=ROOT)
 
     def __enter__(self) -> "Gunicorn":
-        deadline = time.monotonic() + 30
+        try:
+            self._wait()
+        except BaseException:
+            end(self.process)
+            raise
+        return self
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + 60
         while not self._answers():
             assert self.process.poll() is None and time.monotonic() < deadline, self.log.read_text()
             time.sleep(0.05)
-        return self
 
     def __exit__(self, *_: object) -> None:
         end(self.process)
@@ -151,7 +158,7 @@ class Gunicorn:
     def _answers(self) -> bool:
         try:
             return requests.get(f"{self.address}/api/health/live", timeout=2).ok
-        except requests.ConnectionError:
+        except requests.RequestException:
             return False
 
     def lines(self) -> list[str]:

@@ -5,6 +5,7 @@ down. Jobs run in the test itself (`drive`) or in real pools (`pool`). Run as a 
 jobs can be stopped dead at a named point: a test then kills the process right there, or lets it go on much later.
 """
 
+import logging
 import os
 import secrets
 import signal
@@ -96,9 +97,10 @@ class World:
         """Settings from now on, for this process and for pools that start later."""
         room = self.folder / "storage"
         values = {
-            "external_api_url": f"{self.sandbox.url}/v1", "sonauto_api_key": self.sandbox.key, "song_hosts": (self.sandbox.url,),
-            "webhook_base_url": f"http://127.0.0.1:{self.port}", "img_storage": room / "uploads", "audio_storage": room / "audio",
-            "video_storage": room / "video", "turn_cache": room / "turns", **FAST, **changes,
+            "external_api_url": f"{self.sandbox.url}/v1", "sonauto_api_key": self.sandbox.key,
+            "song_hosts": (self.sandbox.url,), "webhook_base_url": f"http://127.0.0.1:{self.port}",
+            "img_storage": room / "uploads", "audio_storage": room / "audio", "video_storage": room / "video",
+            "turn_cache": room / "turns", **FAST, **changes,
         }
         self.settings = kit.make_settings(self.database_url, self.redis_server.url, **values)
         if database.db.obj is not None and not database.db.is_closed():
@@ -220,7 +222,7 @@ class World:
         """No attempt was ordered twice, and a row's second order is a flagged attempt's."""
         ordered = Counter(token_of(order) for order in self.client.orders())
         assert set(ordered.values()) <= {1}, "an attempt was sent twice"
-        attempts = list(Attempt.select())
+        attempts: list[Any] = list(Attempt.select())
         known = {attempt.token for attempt in attempts}
         assert set(ordered) <= known
         for row in Submission.select():
@@ -239,14 +241,15 @@ class World:
 
     def story(self) -> str:
         lines = []
-        for row in Submission.select().where(Submission.stage != "done").order_by(Submission.created_at).limit(8):
+        rows: Any = Submission.select().where(Submission.stage != "done").order_by(Submission.created_at).limit(8)
+        for row in rows:
             steps = " ".join(f"{e.from_stage}>{e.to_stage}:{e.reason}" for e in row.events.order_by(Event.id))
             tried = [(a.outcome, a.ended_as, a.flagged) for a in kit.attempts(row.session_id)]
             lines.append(f"{row.pet_name} is {row.stage} {row.fail_reason or ''} tries={row.tries} {tried}: {steps}")
         return "\n".join(lines)
 
 
-class Burst(SimpleWorker):  # type: ignore[misc]
+class Burst(SimpleWorker):
     def _install_signal_handlers(self) -> None:
         """The test run's own stay."""
 
@@ -263,11 +266,10 @@ class Pool:
     def __init__(self, world: World, queues: tuple[str, ...], tuned: dict[str, float]) -> None:
         self.log = world.folder / f"pool-{secrets.token_hex(4)}.log"
         environment = world.environment() | {"PETSONG_TEST_TUNED": ",".join(f"{k}={v}" for k, v in tuned.items())}
-        self.stays_alone = queues == ("dispatch_for_ever",)
         with self.log.open("wb") as out:
             argv = [sys.executable, str(Path(__file__)), *queues]
             self.process = spawn(argv, out, env=environment, cwd=world.folder)
-        wait_until(lambda: self.stays_alone or self.workers() or self.process.poll() is not None, 20, "the pool")
+        wait_until(lambda: "pool starts" in self.said() or self.process.poll() is not None, 40, "the pool")
         assert self.process.poll() is None, self.said()
 
     @property
@@ -379,6 +381,7 @@ def _perhaps_stop(point: str, folder: Path) -> None:
 def dispatch_for_ever() -> None:
     """Claims and orders as a pool would, only in one process, so that many songs cost little."""
     tools = jobs.tools.tools()
+    logging.info("pool starts")
     while True:
         process_pending_queue()
         work_off(tools, ("dispatch", "sonauto"))

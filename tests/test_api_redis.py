@@ -114,6 +114,30 @@ def test_all_is_as_before_when_redis_is_back(
     assert [fresh.post().status_code for _ in range(2)] == [200, 429]
 
 
+def test_after_a_failure_redis_is_left_alone_for_five_seconds(
+    make_api: Callable[..., Api], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = make_api(redis_url="redis://127.0.0.1:9/0")
+    api.post()
+    asked: list[str] = []
+
+    def refuse(what: str) -> Callable[..., None]:
+        def asking(*_: object, **__: object) -> None:
+            asked.append(what)
+            raise redis.ConnectionError(what)
+
+        return asking
+
+    monkeypatch.setattr(type(api.parts.queues), "queue", refuse("queue"))
+    monkeypatch.setattr(limits.RedisStorage, "acquire_entry", refuse("limits"))
+    monkeypatch.setattr(limits.RedisStorage, "get_moving_window", refuse("limits"))
+    real = time.monotonic
+    for later, expected in ((0.0, []), (4.0, []), (6.0, ["limits", "queue"]), (7.0, ["limits", "queue"])):
+        monkeypatch.setattr(time, "monotonic", lambda offset=later: real() + offset)
+        assert api.post().status_code == 200
+        assert asked == expected
+
+
 @TROUBLES
 def test_webhook_and_health_answer_meanwhile(
     make_api: Callable[..., Api], server: RedisServer, trouble: Callable[..., Iterator[None]]

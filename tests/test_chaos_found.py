@@ -9,8 +9,8 @@ from jobs.lost_pools import LostPools
 from petsong import database
 from petsong.lifecycle.claims import take
 from petsong.lifecycle.stages import Stage
-from petsong.models import Heartbeat
-from pipeline import World
+from petsong.models import Event, Heartbeat
+from pipeline import World, wait_until
 from scripts.processes import end
 
 pytest_plugins = "pipeline_fixtures"
@@ -83,3 +83,28 @@ def test_who_could_not_look_for_a_while_begins_anew(held: None) -> None:
 def test_a_pool_does_not_give_itself_up(held: None) -> None:
     watch = LostPools("there")
     assert [watch.look(now) for now in range(0, 60, 5)] == [[]] * 12
+
+
+# ---- renders go before the turns that are made ahead, and so the newest went before the oldest: under load some starved
+
+@pytest.mark.slow
+def test_the_song_that_waits_longest_is_rendered_first(world: World) -> None:
+    world.client.configure(generate_seconds=0)
+    rows = [world.submit(f"Pet Aa{letter}") for letter in "abcd"]
+    world.drive()  # in one process: every song is stored before the first is rendered
+    waited = [e.session_id for e in Event.select().where(Event.reason == "song_stored").order_by(Event.id)]
+    made = [e.session_id for e in Event.select().where(Event.reason == "video_stored").order_by(Event.id)]
+    assert sorted(made) == sorted(rows)
+    assert made == waited
+
+
+@pytest.mark.slow
+def test_two_renderers_that_want_the_same_song_leave_none_behind(world: World) -> None:
+    """No sweep comes to help: each message makes one song, whoever's it was."""
+    world.client.configure(generate_seconds=0)
+    with world.pool("dispatch", "sonauto", "downloads"):
+        rows = [world.submit(f"Pet Aa{letter}") for letter in "abcdef"]
+        wait_until(lambda: {kit.row(name).stage for name in rows} == {"rendering"}, 40, world.story)
+    with world.pool("renders", workers={"renders": 3}, sweep_interval=600):
+        world.wait_for_ends(30)
+    assert {kit.row(name).stage for name in rows} == {"done"}

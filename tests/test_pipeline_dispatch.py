@@ -15,7 +15,7 @@ SONGS, SLOTS = 200, 10
 
 def test_three_dispatchers_keep_to_the_slots_and_pay_each_of_200_songs_once(world: World) -> None:
     # The service would take all at once: what holds them back is ours alone.
-    world.client.configure(generate_seconds=600, slots=10 * SONGS, tune="vibe")
+    world.client.configure(generate_seconds=600, slots=10 * SONGS, tune="premade")
     world.open_site()
     world.use(max_concurrent_requests=SLOTS)
     for _ in range(SONGS):

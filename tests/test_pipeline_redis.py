@@ -41,7 +41,7 @@ def test_redis_loses_everything_and_the_campaign_nothing(world: World, trouble: 
         rows = [world.submit() for _ in range(SONGS)]
         trouble(world)  # nothing is sent, or all of it
         for reached in (1, 4):
-            wait_until(lambda count=reached: done() >= count, 60, world.story)
+            wait_until(lambda count=reached: done() >= count, 60, world.story)  # type: ignore[misc]
             trouble(world)
         world.wait_for_ends(60)
     assert {kit.row(name).stage for name in rows} == {"done"}, world.story()

@@ -58,6 +58,7 @@ def test_without_webhooks_every_song_is_collected_within_a_minute_of_being_ready
             time.sleep(0.1)  # so that they are ready at many points between two sweeps
         wait_until(lambda: all(kit.row(name).stage == "downloading" for name in rows), 40, world.story)
     ended = {token_of(order): order["ended_at"] for order in world.client.orders()}
-    took = [moment(a.session_id, "downloading") - ended[a.token] for a in Attempt.select()]
+    attempts: Any = Attempt.select()
+    took = [moment(attempt.session_id, "downloading") - ended[attempt.token] for attempt in attempts]
     assert len(took) == len(rows)
     assert max(took) <= 60 / scale + grace, took

@@ -1,5 +1,6 @@
 """Composed songs as one hears them: six vibes told apart by figures, clean, loud enough, the words where they are said."""
 
+import re
 from itertools import combinations
 from pathlib import Path
 
@@ -116,15 +117,15 @@ def test_the_words_are_the_lyrics_with_labels_and_line_breaks(songs: dict[str, S
     assert told.strip() == text.replace("\n\n", "\n").strip()
 
 
-def test_the_same_order_is_the_same_to_the_last_bit_and_another_is_another_song(songs: dict[str, Song]) -> None:
-    again, other = compose(order("party")), compose(order("party", owner="Mara Sample"))
+def test_the_same_order_is_the_same_to_the_last_bit(songs: dict[str, Song]) -> None:
+    again = compose(order("party"))
     assert np.array_equal(again.mix, songs["party"].mix)
     assert again.words == songs["party"].words
-    assert other.mix.shape != again.mix.shape or not np.array_equal(other.mix, again.mix)
 
 
-def test_names_of_three_scripts_are_sung() -> None:
+def test_names_of_three_scripts_are_sung_in_a_song_of_their_own(songs: dict[str, Song]) -> None:
     song = compose(order("chill", owner="Мария Примерова", pet="रानी 小花", kind="cat"))
+    assert song.mix.shape != songs["chill"].mix.shape
     voice = song.voice.mean(axis=0)
     for name in ("Мария", "रानी", "小花"):
         powers = [
@@ -141,8 +142,7 @@ def test_without_a_voice_an_instrument_plays_the_words() -> None:
     assert not song.sung and not song.voice.any()
     assert 90 <= song.mix.shape[1] / RATE <= 130
     assert -16.2 <= mixing.loudness(song.mix) <= -11.8
-    assert [word.text.split()[-1] for word in song.words] == order("other").text.replace("[Verse 1]", "").replace(
-        "[Verse 2]", "").replace("[Chorus]", "").replace("[Bridge]", "").split()
+    assert [word.text.split()[-1] for word in song.words] == re.sub(r"\[.*\]", "", order("other").text).split()
     played = song.band.mean(axis=0)
     at = song.words[len(song.words) // 2]
     assert np.abs(played[int(at.start * RATE) : int(at.end * RATE)]).max() > 0.01

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 from rq import Worker
+from rq.worker import BaseWorker
 
 import kit
 from petsong import database
@@ -18,13 +19,17 @@ pytestmark = pytest.mark.slow
 COUNT = sum(FAST["workers"].values())
 
 
-def registered(world: World) -> list[Worker]:
+def registered(world: World) -> list[BaseWorker]:
     """The workers that Redis knows and that live."""
     return [worker for worker in Worker.all(connection=world.redis) if worker.pid and worker.get_state() != "dead"]
 
 
-def up(world: World, pool: Pool) -> None:
-    wait_until(lambda: {worker.pid for worker in registered(world)} == set(pool.workers()), 20, "the workers")
+def up(world: World, pool: Pool, count: int = COUNT) -> None:
+    def all_known() -> bool:
+        known = {worker.pid for worker in registered(world)}
+        return len(known) == count and known == set(pool.workers())
+
+    wait_until(all_known, 20, "the workers")
 
 
 def test_every_worker_process_serves_one_queue(sqlite_world: World) -> None:
@@ -38,7 +43,7 @@ def test_every_worker_process_serves_one_queue(sqlite_world: World) -> None:
 
 def test_a_pool_serves_the_queues_it_is_told(sqlite_world: World) -> None:
     with sqlite_world.pool("renders", "dispatch") as pool:
-        up(sqlite_world, pool)
+        up(sqlite_world, pool, 2)
         assert sorted(name for worker in registered(sqlite_world) for name in worker.queue_names()) == ["dispatch", "renders"]
 
 
@@ -68,7 +73,7 @@ def test_sigterm_leaves_no_process_and_no_sign_of_life(world: World) -> None:
         wait_until(lambda: Heartbeat.select().count() == 1, 20, "a sign of life")
         up(world, pool)
         family = pool.family()
-        assert len(family) == 1 + COUNT
+        assert len(family) >= 1 + COUNT
         pool.process.terminate()
         assert pool.process.wait(20) == 0
         assert pool.family() == []

@@ -19,12 +19,14 @@ from scripts.chaos_run.clearing import clear_orphans
 from scripts.chaos_run.house import FPS, SLOTS, House, Options
 from scripts.chaos_run.nemesis import Nemesis
 from scripts.chaos_run.records import Records, hear_videos, read_disk, read_tables
-from scripts.chaos_run.watch import FileWatch, Recoveries, RedisWatch
+from scripts.chaos_run.watch import FileWatch, Recoveries, RedisWatch, watching
 from scripts.servers import ServerError
 from scripts.supervisor import StartError
 
 STREAM_SHARE = 0.9  # of the time, in which visitors come
 END_SECONDS = 300.0  # after the healing everything has to end
+SLOWEST_SHOWN = 5
+REDIS_SEEN = "redis-seen.txt"
 QUIET_SECONDS = 8.0  # a process that lives as long without a reason is left over
 OPEN = """SELECT (SELECT count(*) FROM submissions WHERE stage NOT IN ('done', 'failed') OR lease_until IS NOT NULL)
 + (SELECT count(*) FROM attempts WHERE ended_at IS NULL AND (task_id IS NOT NULL OR call_started_at IS NULL))"""
@@ -53,33 +55,33 @@ class Drill:
         self.house.start()
         campaign = Campaign(self.house.url, self.folder, self.options.seed, self.options.submissions, seconds * STREAM_SHARE)
         recoveries, files = Recoveries(self.house), FileWatch(self.house.folders)
-        held = RedisWatch(self.house.redis.url, self.folder / "redis-seen.txt")
-        watches = (recoveries, files, held)
-        for watch in watches:
-            watch.start()
-        self.say("the doors open")
-        campaign.start()
+        held = RedisWatch(self.house.redis.url, self.folder / REDIS_SEEN)
         nemesis = Nemesis(self.house, recoveries, self.options.seed, self.say)
-        if not self.options.peace:
-            nemesis.run(seconds)
-        nemesis.heal()
-        self.say("all is healed")
-        waited = self._wait_for_the_end(campaign)
-        for watch in watches:
-            watch.end()
+        with watching(recoveries, files, held):
+            self.say("the doors open")
+            campaign.start()
+            if not self.options.peace:
+                nemesis.run(seconds)
+            nemesis.heal()
+            self.say("all is healed")
+            waited = self._wait_for_the_end(campaign)
         self.records.processes += self._stray_processes()
         campaign.end()
         held.look()
         self._read(campaign, files)
+        return self._verdict(
+            recoveries, acts=sum(nemesis.acts.values()), ended_after_s=round(waited, 1), redis_looks=held.looks
+        )
+
+    def _verdict(self, recoveries: Recoveries, **more: Any) -> dict[str, Any]:
         findings = checker.judge(self.records)
         self.records.save(self.folder / "records.json")
-        for line in report.in_words(findings):
+        slowest = sorted(recoveries.seconds, key=lambda one: -one[1])[:SLOWEST_SHOWN]
+        for line in [*report.in_words(findings), *(f"recovery {seconds:.1f} s: {kind}" for kind, seconds in slowest)]:
             self.say(line)
-        for kind, value in sorted(recoveries.seconds, key=lambda one: -one[1])[:5]:
-            self.say(f"recovery {value:.1f} s: {kind}")
+        options = self.options
         return report.summary(
-            self.options.seed, self.options.minutes, findings, recoveries, submissions=self.options.submissions,
-            ended=self._ends(), acts=sum(nemesis.acts.values()), ended_after_s=round(waited, 1), redis_looks=held.looks,
+            options.seed, options.minutes, findings, recoveries, submissions=options.submissions, ended=self._ends(), **more
         )
 
     def _ends(self) -> dict[str, int]:
@@ -140,7 +142,7 @@ class Drill:
         logs = [path for path in house.logs.glob("*.log") if path.stem != "sandbox"]
         wanted = canaries.needles({**house.secrets, "the database's password": house.database_url.split(":")[2].split("@")[0]})
         tokens = [attempt["token"] for attempt in records.attempts]
-        records.leaks = canaries.search([*logs, self.folder / "redis-seen.txt"], wanted, tokens)
+        records.leaks = canaries.search([*logs, self.folder / REDIS_SEEN], wanted, tokens)
 
     def close(self) -> None:
         self.house.close()
@@ -165,6 +167,9 @@ def main(argv: list[str] | None = None) -> int:
     except (StartError, ServerError) as error:
         print(f"chaos: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("chaos: stopped", file=sys.stderr)
+        return 130
     finally:
         drill.close()
     violated = any(summary["violations"].values())

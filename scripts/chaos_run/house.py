@@ -168,8 +168,7 @@ class House:
         argv = ["--port", str(self.sandbox_port), "--data", str(self.folder / "sandbox"), "--slots", "1000"]
         argv += ["--key", self.secrets["SONAUTO_API_KEY"], "--credits", "90000000", "--tune", "tone"]
         argv += ["--song-seconds", f"{SONG_SECONDS:g}", "--align-seconds", "1", *self.options.sandbox]
-        env = {**self.env, "PATH": self.env["PATH"]}
-        return Child("sandbox", (sys.executable, "-m", "scripts.sandbox", *argv), env, self._sandbox_listens)
+        return Child("sandbox", (sys.executable, "-m", "scripts.sandbox", *argv), self.env, self._sandbox_listens)
 
     def _sandbox_listens(self) -> bool:
         log = self.supervisor.log("sandbox")
@@ -181,7 +180,7 @@ class House:
         return [web, *pools, self._product("scheduler", "jobs.schedule")]
 
     def _product(self, name: str, module: str, *arguments: str) -> Child:
-        scaled = [] if name == "web" else [f"--set={dotted}={value}" for dotted, value in CONSTANTS.items()]
-        flat = [part for option in scaled for part in option.split("=", 1)]
-        argv = (sys.executable, "-m", "scripts.chaos_run.launch", *flat, *self.options.launch, module, *arguments)
+        constants = {} if name == "web" else CONSTANTS  # the web imports no jobs
+        scaled = [part for dotted, value in constants.items() for part in ("--set", f"{dotted}={value}")]
+        argv = (sys.executable, "-m", "scripts.chaos_run.launch", *scaled, *self.options.launch, module, *arguments)
         return Child(name, argv, self.env)

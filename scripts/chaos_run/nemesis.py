@@ -55,12 +55,12 @@ class Nemesis:
             self.break_service: 3, self.change_pace: 2,
         }
 
-    def run(self, seconds: float, *, still: Callable[[], bool] = lambda: True) -> None:
-        """Act for so long, or for as long as `still` says."""
+    def run(self, seconds: float) -> None:
+        """Act for so long."""
         self._began = time.monotonic()
         self._spoil_the_service()
         acts, weights = list(self._weights), list(self._weights.values())
-        while time.monotonic() - self._began < seconds and still():
+        while time.monotonic() - self._began < seconds:
             self._wait(self._chance.uniform(*GAP_SECONDS))
             [act] = self._chance.choices(acts, weights)
             said = act()

@@ -42,6 +42,17 @@ class Watch(threading.Thread):
         """One look; never raises for what the nemesis did."""
 
 
+@contextlib.contextmanager
+def watching(*watches: Watch) -> Iterator[None]:
+    for watch in watches:
+        watch.start()
+    try:
+        yield
+    finally:
+        for watch in watches:
+            watch.end()
+
+
 # ---- recoveries
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Where composed songs are made and kept: a niced process for each, once, and the words' times beside the file."""
+"""Where composed songs are made and kept: a process of its own for each, once, and the words' times beside the file."""
 
 import hashlib
 import json
@@ -48,9 +48,9 @@ class Studio:
         self._desks = threading.BoundedSemaphore(AT_ONCE)
         self._failed: dict[str, str] = {}
 
-    def song(self, order: Commission, file_format: str) -> Path:
-        """The file of an order's song, made if it is not there. Raises TuneError when it cannot be composed, and then
-        for this song always: its lyrics' times must not change any more."""
+    def song(self, order: Commission, file_format: str, nice: int = 0) -> Path:
+        """The file of an order's song, made if it is not there, by processes as `nice` as this. Raises TuneError when it
+        cannot be composed, and then for this song always: its lyrics' times must not change any more."""
         out = self.folder / f"{order.name}.{file_format}"
         with self._locks[order.name]:
             if out.exists() and self._words(order).exists():
@@ -59,7 +59,7 @@ class Studio:
                 raise TuneError(self._failed[order.name])
             try:
                 with self._desks:
-                    self._make(order, file_format, out)
+                    self._make(order, file_format, out, nice)
             except TuneError as error:
                 self._failed[order.name] = str(error)
                 print(f"sandbox: not composed: {error}", file=sys.stderr, flush=True)
@@ -80,11 +80,11 @@ class Studio:
     def _words(self, order: Commission) -> Path:
         return self.folder / f"{order.name}.json"
 
-    def _make(self, order: Commission, file_format: str, out: Path) -> None:
+    def _make(self, order: Commission, file_format: str, out: Path, nice: int) -> None:
         # The process in the names: two stand-ins may share a folder of songs.
         wav, words = (self.folder / f"{order.name}.{os.getpid()}.{kind}.part" for kind in ("wav", "json"))
         try:
-            _compose(order, wav, words)
+            _compose(order, wav, words, nice)
             encode(find_ffmpeg(), wav, file_format, out)
             words.replace(self._words(order))
         finally:
@@ -92,9 +92,9 @@ class Studio:
             words.unlink(missing_ok=True)
 
 
-def _compose(order: Commission, wav: Path, words: Path) -> None:
+def _compose(order: Commission, wav: Path, words: Path, nice: int) -> None:
     command = [sys.executable, "-m", "scripts.sandbox.compose", "--wav", str(wav.absolute()), "--words", str(words.absolute())]
-    argv = dies_with_parent(["nice", "-n", "5", *command], "KILL")
+    argv = dies_with_parent(["nice", "-n", str(nice), *command], "KILL")
     try:
         told = json.dumps(asdict(order)).encode()
         done = subprocess.run(argv, input=told, capture_output=True, timeout=COMPOSE_SECONDS, cwd=ROOT)

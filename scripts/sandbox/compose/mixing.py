@@ -96,7 +96,7 @@ def _ramps(values: Sound, size: int, count: int) -> Sound:
 
 
 def loudness(stereo: Sound) -> float:
-    """Integrated loudness in LUFS after ITU-R BS.1770, of blocks of 370 ms, every second of them: exact to 0.2."""
+    """Integrated loudness in LUFS after ITU-R BS.1770, of blocks of 370 ms, every second of them: exact to half a dB."""
     size = 1 << 14
     count = stereo.shape[1] // size
     if count == 0:
@@ -114,9 +114,13 @@ def loudness(stereo: Sound) -> float:
 
 
 def _weighting(at: Sound) -> Sound:
-    """The K curve's power at these frequencies: a shelf of 4 dB above 1.7 kHz, a high pass at 38 Hz."""
-    shelf = 1 + (10**0.4 - 1) / (1 + (1500 / np.maximum(at, 1)) ** 4)
-    return shelf * (at**2 / (at**2 + 38.0**2)) ** 2
+    """The K curve's power at these frequencies, from the standard's two filters (their coefficients are for 48 kHz)."""
+    delay = np.exp(-2j * np.pi * at / 48000)
+    shelf = (1.53512485958697 - 2.69169618940638 * delay + 1.19839281085285 * delay**2) / (
+        1 - 1.69065929318241 * delay + 0.73248077421585 * delay**2
+    )
+    highpass = (1 - delay) ** 2 / (1 - 1.99004745483398 * delay + 0.99007225036621 * delay**2)
+    return np.abs(shelf * highpass) ** 2
 
 
 def limited(stereo: Sound) -> Sound:

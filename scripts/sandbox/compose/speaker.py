@@ -71,11 +71,20 @@ class Speaker:
     def say(self, text: str, mnemonics: bool) -> tuple[bytes, list[tuple[int, str]]]:
         self._sound.clear()
         self._events.clear()
+        self._steady()
         raw = text.encode() + b"\0"
         flags = _UTF8 | (_MNEMONICS if mnemonics else 0)
         self._library.espeak_Synth(raw, len(raw), 0, 1, 0, flags, None, None)
         self._library.espeak_Synchronize()
         return bytes(self._sound), list(self._events)
+
+    def _steady(self) -> None:
+        """A voice's breath and flutter are random, begun by the clock: the same words must sound the same."""
+        seed = getattr(self._library, "espeak_ng_SetRandSeed", None)  # not in old versions
+        if seed is not None:
+            seed(ctypes.c_long(1))
+        else:
+            ctypes.CDLL(None).srand(1)
 
     def _take(self, sound: Any, count: int, events: Any) -> int:
         if sound and count > 0:
