@@ -6,9 +6,10 @@ from typing import Any
 
 from jobs.tools import Tools, tools
 from jobs.wrapper import held, job, recorded, without_database
-from petsong import database
+from petsong import database, logs
 from petsong.database import db
 from petsong.lifecycle.claims import Claim, advance, fail, release, write
+from petsong.lifecycle.recovery import longest_waiting
 from petsong.lifecycle.stages import ENDS, MAX_TRIES, Stage
 from petsong.models import Rendition, Submission
 from petsong.storage import StorageError
@@ -39,8 +40,16 @@ def prepare_record(session_id: str) -> None:
 
 @job
 def create_video(session_id: str) -> None:
+    """One video: of the song that waits longest. Messages come newest first, because they go before the prepared turns."""
     t = tools()
-    with held(session_id, Stage.RENDERING, LEASE_SECONDS, t.settings) as claim:
+    longest = longest_waiting(Stage.RENDERING)
+    if longest not in (None, session_id):
+        t.queues.enqueue("create_video", session_id, front=True)  # its turn comes as well
+    _create_video(t, longest or session_id)
+
+
+def _create_video(t: Tools, session_id: str) -> None:
+    with logs.bind(session_id=session_id), held(session_id, Stage.RENDERING, LEASE_SECONDS, t.settings) as claim:
         if claim is None:
             return
         row = Submission.get_by_id(session_id)

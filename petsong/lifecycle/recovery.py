@@ -145,6 +145,15 @@ def due_jobs_of(session_id: str) -> str:
     return job_for(session_id, Stage(row.stage)) if row else ""
 
 
+def longest_waiting(stage: Stage) -> str | None:
+    """The row that is due in this stage, and nobody's, for the longest time."""
+    moment = database.now()
+    row = Submission.select(Submission.session_id).where(
+        Submission.stage == stage, Submission.next_check_at <= moment, lease_is_free(moment)
+    ).order_by(Submission.stage_since).first()
+    return str(row.session_id) if row else None
+
+
 def job_for(session_id: str, stage: Stage) -> str:
     """What a due row wants; empty where only time or a webhook helps."""
     if stage == Stage.SENDING:

@@ -37,6 +37,8 @@ SCALED = {
 # Constants that are no settings; both are pauses of ten minutes.
 CONSTANTS = {"jobs.collect.UNREACHABLE_SECONDS": 6, "jobs.produce.OWN_FAULT_SECONDS": 6}
 SMALL_VIDEOS = {"VIDEO_RESOLUTION": "120", "VIDEO_FPS": str(FPS), "VINYL_RPM": "60"}
+# Songs come thirty times as fast as to a real service, so one renderer more.
+WORKERS = {"WORKERS": "dispatch:1,sonauto:2,downloads:2,renders:2,periodic:1"}
 POOLS = {"worker": ("dispatch", "sonauto", "downloads", "periodic"), "renderer": ("renders",)}
 
 
@@ -149,7 +151,7 @@ class House:
             "VIDEO_STORAGE": str(self.folders["video"]), "TURN_CACHE": str(storage / "turns"), "FFMPEG": self.ffmpeg,
             # All visitors come from one address here.
             "SUBMISSIONS_PER_HOUR_PER_IP": "1000000", "RESULTS_PER_HOUR_PER_IP": "1000000",
-            "MAX_CONCURRENT_REQUESTS": str(SLOTS), **SMALL_VIDEOS, **SCALED, **self.options.settings,
+            "MAX_CONCURRENT_REQUESTS": str(SLOTS), **SMALL_VIDEOS, **WORKERS, **SCALED, **self.options.settings,
         }
 
     def _temporary(self) -> Path:
