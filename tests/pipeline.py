@@ -163,7 +163,7 @@ class World:
     # ---- work
 
     def drive(
-        self, until: Callable[[], bool] | None = None, seconds: float = 60, queues: Iterable[str] = QUEUES
+        self, until: Callable[[], bool] | None = None, seconds: float = 100, queues: Iterable[str] = QUEUES
     ) -> None:
         """Sweep and work until every row has ended, or as told. No job may have crashed."""
         finished, ends = until or self.all_ended, time.monotonic() + seconds
@@ -173,10 +173,10 @@ class World:
             if finished():
                 break
             assert time.monotonic() < ends, f"not there after {seconds} s: {self.story()}"
-            time.sleep(0.02)
+            time.sleep(0.04)
         assert self.crashed_jobs() == []
 
-    def collect(self, rows: Iterable[str], seconds: float = 60) -> None:
+    def collect(self, rows: Iterable[str], seconds: float = 100) -> None:
         """Drive until all of these songs are here and wait for their render, which takes the time, or have failed."""
         collected = (Stage.RENDERING, Stage.FAILED)
         self.drive(lambda: all(kit.row(name).stage in collected for name in rows), seconds, QUEUES[:-1])
@@ -196,13 +196,13 @@ class World:
         assert point in POINTS
         (self.stops / point).touch()
 
-    def stopped(self, point: str, seconds: float = 20) -> int:
+    def stopped(self, point: str, seconds: float = 60) -> int:
         """Pid of the process that stands at this point."""
         wait_until(lambda: bool(list(self.stops.glob(f"{point}.*"))), seconds, f"a job at {point}; {self.story()}")
         [file] = self.stops.glob(f"{point}.*")
         file.unlink()
         pid = int(file.suffix[1:])
-        wait_until(lambda: process_state(pid) == "T", 5, f"{pid} to stop")
+        wait_until(lambda: process_state(pid) == "T", 20, f"{pid} to stop")
         return pid
 
     # ---- what came of it
@@ -210,7 +210,7 @@ class World:
     def all_ended(self) -> bool:
         return not Submission.select().where(Submission.stage.not_in(list(ENDS))).exists()
 
-    def wait_for_ends(self, seconds: float = 60) -> None:
+    def wait_for_ends(self, seconds: float = 100) -> None:
         wait_until(self.all_ended, seconds, lambda: f"every row to end: {self.story()}")
 
     def orders(self, session_id: str) -> list[dict[str, Any]]:

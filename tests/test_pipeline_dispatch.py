@@ -8,7 +8,7 @@ from petsong.models import Submission
 from pipeline import World, wait_until
 
 pytest_plugins = "pipeline_fixtures"
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 SONGS, SLOTS = 200, 10
 
@@ -22,12 +22,12 @@ def test_three_dispatchers_keep_to_the_slots_and_pay_each_of_200_songs_once(worl
         world.submit()
     with ExitStack() as stack:
         pools = [stack.enter_context(world.pool("dispatch_for_ever")) for _ in range(3)]
-        wait_until(lambda: len(world.client.orders()) >= SLOTS, 30, "the first orders")
+        wait_until(lambda: len(world.client.orders()) >= SLOTS, 60, "the first orders")
         time.sleep(0.5)  # three dispatchers try for one more
         assert len(world.client.orders()) == SLOTS
         world.client.configure(generate_seconds=0.2)
         world.client.finish()
-        wait_until(lambda: not _on_the_way(), 110, lambda: f"{_on_the_way()} of {SONGS}; {world.story()}")
+        wait_until(lambda: not _on_the_way(), 240, lambda: f"{_on_the_way()} of {SONGS}; {world.story()}")
     ledger = world.client.ledger()
     assert ledger["summary"]["accepted"] == SONGS
     assert ledger["summary"]["max_concurrent"] == SLOTS

@@ -10,7 +10,7 @@ from petsong.models import Attempt, Event, Rendition, Submission
 from pipeline import LEASES, World, process_state, wait_until
 
 pytest_plugins = "pipeline_fixtures"
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 WORKERS = {"dispatch": 1, "sonauto": 4, "downloads": 3, "renders": 4, "periodic": 1}
 
@@ -18,7 +18,7 @@ WORKERS = {"dispatch": 1, "sonauto": 4, "downloads": 3, "renders": 4, "periodic"
 def wake(pid: int) -> None:
     """Let it go on, to its end."""
     os.kill(pid, signal.SIGCONT)
-    wait_until(lambda: process_state(pid) in ("", "Z"), 20, f"{pid} to end")
+    wait_until(lambda: process_state(pid) in ("", "Z"), 60, f"{pid} to end")
 
 
 def written(world: World, session_id: str) -> Any:
@@ -48,7 +48,7 @@ def test_a_frozen_worker_that_wakes_up_writes_nothing(world: World, points: tupl
             world.stop_at(point)
             session_id = world.submit()
             frozen[session_id] = world.stopped(point)
-        world.wait_for_ends(40)
+        world.wait_for_ends()
         wakes_up_in_vain(world, frozen)
         assert pool.said().count("claim lost") == len(points)
     world.assert_paid_once()
@@ -61,11 +61,11 @@ def test_a_download_frozen_in_mid_stream_writes_nothing(world: World) -> None:
     with world.pool(*[queue for queue in WORKERS if queue != "downloads"], tuned=LEASES):
         with world.pool("downloads", tuned=LEASES, workers={"downloads": 1}) as first:
             session_id = world.submit()
-            wait_until(lambda: _dripping(world) and first.jobs(), 20, "a song on its way")
+            wait_until(lambda: _dripping(world) and first.jobs(), 60, "a song on its way")
             [pid] = first.jobs()
             os.kill(pid, signal.SIGSTOP)
             with world.pool("downloads", tuned=LEASES):
-                world.wait_for_ends(40)
+                world.wait_for_ends()
                 wakes_up_in_vain(world, {session_id: pid})
 
 
@@ -82,7 +82,7 @@ def test_a_frozen_sender_that_wakes_up_orders_nothing(world: World) -> None:
             world.stop_at(point)
             session_id = world.submit()
             frozen[session_id] = world.stopped(point)
-        world.wait_for_ends(40)
+        world.wait_for_ends()
         ordered = len(world.client.orders())
         wakes_up_in_vain(world, frozen)
     assert ordered == len(world.client.orders()) == 2
@@ -96,9 +96,9 @@ def test_what_a_frozen_sender_was_answered_is_not_lost(world: World) -> None:
     with world.pool(tuned=LEASES, workers=WORKERS, unknown_after_minutes=1):
         session_id = world.submit()
         pid = world.stopped("order_answered")
-        wait_until(lambda: "lease_expired" in world.reasons(session_id), 20, "the lease to end")
+        wait_until(lambda: "lease_expired" in world.reasons(session_id), 60, "the lease to end")
         wake(pid)
-        world.wait_for_ends(20)
+        world.wait_for_ends()
     assert kit.row(session_id).stage == "done", world.story()
     assert len(world.orders(session_id)) == 1
 
@@ -109,10 +109,10 @@ def test_a_frozen_senders_song_comes_too_late_for_a_row_that_ordered_again(world
     with world.pool(tuned=LEASES, workers=WORKERS):
         session_id = world.submit()
         pid = world.stopped("order_answered")
-        world.wait_for_ends(40)
+        world.wait_for_ends()
         row = kit.row(session_id)
         wake(pid)
-        wait_until(lambda: all(a.ended_at for a in kit.attempts(session_id)), 10, "both orders to be over")
+        wait_until(lambda: all(a.ended_at for a in kit.attempts(session_id)), 60, "both orders to be over")
     assert kit.row(session_id).generated_video_path == row.generated_video_path
     assert [(a.flagged, a.ended_as) for a in kit.attempts(session_id)] == [(False, "success"), (True, "success")]
     world.assert_paid_once()

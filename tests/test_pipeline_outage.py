@@ -8,7 +8,7 @@ import kit
 from pipeline import QUEUES, World
 
 pytest_plugins = "pipeline_fixtures"
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 SCALE = 100  # five minutes are three seconds
 MINUTES = {"unknown_after_minutes": 10 / SCALE, "song_max_minutes": 20 / SCALE, "queue_max_hours": 24 / SCALE}

@@ -11,7 +11,7 @@ from petsong.models import Submission
 from pipeline import World, wait_until
 
 pytest_plugins = "pipeline_fixtures"
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 SONGS = 9
 
@@ -43,7 +43,7 @@ def test_redis_loses_everything_and_the_campaign_nothing(world: World, trouble: 
         for reached in (1, 4):
             wait_until(lambda count=reached: done() >= count, 60, world.story)  # type: ignore[misc]
             trouble(world)
-        world.wait_for_ends(60)
+        world.wait_for_ends()
     assert {kit.row(name).stage for name in rows} == {"done"}, world.story()
     assert len(world.client.orders()) == SONGS
     world.assert_paid_once()
@@ -56,5 +56,5 @@ def test_a_submission_while_redis_is_away_is_found_by_the_sweep(world: World) ->
         time.sleep(0.5)
         assert kit.row(session_id).stage == "queued"
         world.redis_server.start()
-        world.wait_for_ends(40)
+        world.wait_for_ends()
     assert kit.row(session_id).stage == "done"

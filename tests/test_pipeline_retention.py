@@ -9,6 +9,7 @@ import pytest
 import kit
 from jobs.upkeep import SCRATCH_SECONDS, cleanup_old_files, remove_orphans
 from petsong import database
+from petsong.lifecycle.claims import later
 from petsong.models import Attempt, Event, Rendition, Submission
 from pipeline import World
 
@@ -85,11 +86,9 @@ def test_what_is_younger_or_still_on_its_way_stays(world: World) -> None:
 
 
 def finished_beside(world: World, waiting: str) -> str:
-    """A song that is done while the other one's POST may have been paid, and nobody knows."""
-    Submission.update(stage="sending").where(Submission.session_id == waiting).execute()
-    Attempt.insert(
-        submission=waiting, number=1, token="t" * 64, claimed_at=database.now(), call_started_at=database.now()
-    ).execute()
+    """A song that is done while somebody works on the other one."""
+    hold = later(database.now(), 100 * DAY)
+    Submission.update(stage="rendering", lease_until=hold).where(Submission.session_id == waiting).execute()
     session_id = world.submit()
     world.drive(lambda: kit.row(session_id).stage == "done")
     return session_id

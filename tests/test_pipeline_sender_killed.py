@@ -7,7 +7,7 @@ import kit
 from pipeline import LEASES, World, kill_job, kill_job_and_worker, wait_until
 
 pytest_plugins = "pipeline_fixtures"
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 # Where it dies, whether webhooks come, and then: paid orders, flagged attempts.
 MOMENTS = [
@@ -20,8 +20,13 @@ MOMENTS = [
 ]
 
 
+def again_after(flagged: int) -> float:
+    """Minutes. Where a webhook is expected it comes in time, however busy the machine is."""
+    return 0.015 if flagged else 2
+
+
 def settled(world: World, session_id: str, orders: int, flagged: int) -> None:
-    world.wait_for_ends(40)
+    world.wait_for_ends()
     assert kit.row(session_id).stage == "done", world.story()
     assert len(world.orders(session_id)) == orders
     assert sum(attempt.flagged for attempt in kit.attempts(session_id)) == flagged
@@ -33,7 +38,7 @@ def test_a_sender_killed_at(world: World, point: str, webhooks: bool, orders: in
     world.open_site()
     world.client.configure(webhooks=webhooks)
     world.stop_at(point)
-    with world.pool():
+    with world.pool(unknown_after_minutes=again_after(flagged)):
         session_id = world.submit()
         kill_job(world.stopped(point))
         settled(world, session_id, orders, flagged)
@@ -43,7 +48,7 @@ def test_a_sender_killed_at(world: World, point: str, webhooks: bool, orders: in
 def test_a_sender_killed_with_its_worker_at(world: World, point: str, orders: int, flagged: int) -> None:
     world.client.configure(webhooks=False)
     world.stop_at(point)
-    with world.pool(tuned=LEASES):
+    with world.pool(tuned=LEASES, unknown_after_minutes=again_after(flagged)):
         session_id = world.submit()
         kill_job_and_worker(world.stopped(point))
         settled(world, session_id, orders, flagged)
@@ -54,9 +59,9 @@ def test_a_sender_killed_while_the_service_answers(world: World, webhooks: bool,
     world.open_site()
     world.client.configure(webhooks=webhooks)
     world.client.add_fault("answer_slow", count=1, seconds=0.8)
-    with world.pool() as pool:
+    with world.pool(unknown_after_minutes=again_after(flagged)) as pool:
         session_id = world.submit()
-        wait_until(world.client.orders, 20, "the order")
+        wait_until(world.client.orders, 60, "the order")
         for job in pool.jobs():
             kill_job(job)
         settled(world, session_id, orders, flagged)
@@ -70,5 +75,5 @@ def test_an_order_that_kills_every_sender_ends_its_row_unpaid(world: World, how:
         for _ in range(5):
             world.stop_at("order_claimed")
             how(world.stopped("order_claimed"))
-        world.wait_for_ends(20)
+        world.wait_for_ends()
     assert (kit.row(session_id).fail_reason, world.client.orders()) == ("sending_crashed", [])

@@ -113,7 +113,7 @@ def running(world: World, **environment: str) -> Iterator[Any]:
         argv = [sys.executable, "-m", "jobs.schedule"]
         process = spawn(argv, log, env=world.environment() | environment, cwd=ROOT)
     try:
-        wait_until(lambda: complete(world) or process.poll() is not None, 20, "the scheduler")
+        wait_until(lambda: complete(world) or process.poll() is not None, 60, "the scheduler")
         assert process.poll() is None, (world.folder / "scheduler.log").read_text()
         yield process
     finally:
@@ -124,7 +124,7 @@ def running(world: World, **environment: str) -> Iterator[Any]:
 def test_the_list_is_whole_again_after_redis_was_emptied(sqlite_world: World) -> None:
     with running(sqlite_world):
         sqlite_world.redis.flushall()
-        wait_until(lambda: complete(sqlite_world), 10, "the list")
+        wait_until(lambda: complete(sqlite_world), 60, "the list")
 
 
 @pytest.mark.slow
@@ -132,10 +132,10 @@ def test_the_scheduler_outlives_redis(sqlite_world: World) -> None:
     with running(sqlite_world) as process:
         sqlite_world.redis_server.stop(signal.SIGKILL)
         log = sqlite_world.folder / "scheduler.log"
-        wait_until(lambda: "Redis is away" in log.read_text(), 20, "the scheduler to notice")
+        wait_until(lambda: "Redis is away" in log.read_text(), 60, "the scheduler to notice")
         sqlite_world.redis_server.start()
         sqlite_world.redis.flushall()
-        wait_until(lambda: complete(sqlite_world), 20, "the list")
+        wait_until(lambda: complete(sqlite_world), 60, "the list")
         assert process.poll() is None
 
 
@@ -148,7 +148,7 @@ def test_a_killed_scheduler_goes_on_where_it_was(sqlite_world: World) -> None:
     with running(sqlite_world):
         queue = sqlite_world.tools.queues.queue("periodic")
         queue.empty()
-        wait_until(lambda: queue.count, 30, "a periodic job")
+        wait_until(lambda: queue.count, 60, "a periodic job")
         assert complete(sqlite_world)
 
 
@@ -156,7 +156,7 @@ def test_a_killed_scheduler_goes_on_where_it_was(sqlite_world: World) -> None:
 def test_two_schedulers_do_no_harm_and_one_gives_a_sign_of_life(sqlite_world: World) -> None:
     with running(sqlite_world), running(sqlite_world):
         began = database.now()
-        wait_until(lambda: Tick.get(Tick.name == "scheduler").last_at > began, 20, "a sign of life")
+        wait_until(lambda: Tick.get(Tick.name == "scheduler").last_at > began, 60, "a sign of life")
         time.sleep(1)
         assert complete(sqlite_world)
 

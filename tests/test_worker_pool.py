@@ -14,7 +14,7 @@ from petsong.models import Heartbeat
 from pipeline import FAST, ROOT, Pool, World, wait_until
 
 pytest_plugins = "pipeline_fixtures"
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 COUNT = sum(FAST["workers"].values())
 
@@ -29,7 +29,7 @@ def up(world: World, pool: Pool, count: int = COUNT) -> None:
         known = {worker.pid for worker in registered(world)}
         return len(known) == count and known == set(pool.workers())
 
-    wait_until(all_known, 20, "the workers")
+    wait_until(all_known, 60, "the workers")
 
 
 def test_every_worker_process_serves_one_queue(sqlite_world: World) -> None:
@@ -52,7 +52,7 @@ def test_a_dead_worker_is_restarted(sqlite_world: World) -> None:
         up(sqlite_world, pool)
         victim = pool.workers()[0]
         os.kill(victim, signal.SIGKILL)
-        wait_until(lambda: victim not in pool.workers() and len(pool.workers()) == COUNT, 20, "another worker")
+        wait_until(lambda: victim not in pool.workers() and len(pool.workers()) == COUNT, 60, "another worker")
         sqlite_world.submit()
         sqlite_world.wait_for_ends()
 
@@ -60,17 +60,17 @@ def test_a_dead_worker_is_restarted(sqlite_world: World) -> None:
 def test_all_workers_dead_at_once_lose_no_song(world: World) -> None:
     with world.pool() as pool:
         rows = [world.submit() for _ in range(2)]
-        wait_until(lambda: kit.row(rows[0]).stage != "queued", 20, "the first order")
+        wait_until(lambda: kit.row(rows[0]).stage != "queued", 60, "the first order")
         for pid in pool.workers():
             os.kill(pid, signal.SIGKILL)
-        world.wait_for_ends(60)
+        world.wait_for_ends()
     assert {kit.row(name).stage for name in rows} == {"done"}, world.story()
     world.assert_paid_once()
 
 
 def test_sigterm_leaves_no_process_and_no_sign_of_life(world: World) -> None:
     with world.pool() as pool:
-        wait_until(lambda: Heartbeat.select().count() == 1, 20, "a sign of life")
+        wait_until(lambda: Heartbeat.select().count() == 1, 60, "a sign of life")
         up(world, pool)
         family = pool.family()
         assert len(family) >= 1 + COUNT
@@ -84,14 +84,14 @@ def test_a_job_under_way_at_sigterm_is_given_back_and_costs_no_try(world: World)
     world.client.add_fault("song_slow", count=1, seconds=20)
     with world.pool() as pool:
         session_id = world.submit()
-        wait_until(lambda: any(fault["hits"] for fault in world.client.faults()), 20, "a song on its way")
+        wait_until(lambda: any(fault["hits"] for fault in world.client.faults()), 60, "a song on its way")
         pool.process.terminate()
         assert pool.process.wait(20) == 0
     row = kit.row(session_id)
     assert (row.stage, row.tries, row.lease_until) == ("downloading", 0, None), world.story()
     assert row.next_check_at <= database.now()
     with world.pool():
-        world.wait_for_ends(30)
+        world.wait_for_ends()
     assert kit.row(session_id).stage == "done"
 
 
@@ -99,15 +99,15 @@ def test_the_workers_of_a_killed_parent_end(sqlite_world: World) -> None:
     with sqlite_world.pool() as pool:
         up(sqlite_world, pool)
         os.kill(pool.pid, signal.SIGKILL)
-        wait_until(lambda: pool.process.poll() is not None and pool.family() == [], 20, "the workers to end")
+        wait_until(lambda: pool.process.poll() is not None and pool.family() == [], 60, "the workers to end")
 
 
 def test_the_sign_of_life_tells_the_workers_of_each_queue_and_is_renewed(world: World) -> None:
     with world.pool() as pool:
         up(world, pool)
-        wait_until(lambda: [beat.queues for beat in Heartbeat.select()] == [FAST["workers"]], 20, "all workers")
+        wait_until(lambda: [beat.queues for beat in Heartbeat.select()] == [FAST["workers"]], 60, "all workers")
         first = Heartbeat.get()
-        wait_until(lambda: Heartbeat.get().at > first.at, 20, "another beat")
+        wait_until(lambda: Heartbeat.get().at > first.at, 60, "another beat")
         assert Heartbeat.get().started_at == first.started_at
 
 
@@ -117,7 +117,7 @@ def test_without_a_scheduler_the_pool_sweeps_by_itself(world: World) -> None:
     session_id = world.submit()
     world.redis.flushall()
     with world.pool("dispatch", "sonauto"):
-        wait_until(lambda: kit.row(session_id).stage == "downloading", 30, world.story)
+        wait_until(lambda: kit.row(session_id).stage == "downloading", 60, world.story)
 
 
 @pytest.mark.parametrize("argument, said", [("nonsense", "There is no queue nonsense"), ("", "SECRET_KEY")])
