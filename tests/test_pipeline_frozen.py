@@ -39,19 +39,43 @@ def wakes_up_in_vain(world: World, frozen: dict[str, int]) -> None:
         assert written(world, session_id) == before
 
 
-@pytest.mark.parametrize("points", [("song_fetched", "song_stored"), ("render_made", "video_stored")])
-def test_a_frozen_worker_that_wakes_up_writes_nothing(world: World, points: tuple[str, ...]) -> None:
+def test_a_frozen_worker_that_wakes_up_after_the_end_writes_nothing(world: World) -> None:
+    """Frozen between the files and the row that was to name them."""
     world.client.configure(generate_seconds=0)
     with world.pool(tuned=LEASES, workers=WORKERS) as pool:
         frozen = {}
-        for point in points:
+        for point in ("song_stored", "video_stored"):
             world.stop_at(point)
             session_id = world.submit()
             frozen[session_id] = world.stopped(point)
         world.wait_for_ends()
         wakes_up_in_vain(world, frozen)
-        assert pool.said().count("claim lost") == len(points)
+        assert pool.said().count("claim lost") >= len(frozen)
     world.assert_paid_once()
+
+
+@pytest.mark.parametrize("point, stage", [("song_fetched", "downloading"), ("render_made", "rendering")])
+def test_a_frozen_worker_that_wakes_up_while_its_replacement_works_writes_nothing(
+    world: World, point: str, stage: str
+) -> None:
+    """Both work on the same stage of the same attempt: only the number of the claim tells them apart."""
+    world.client.configure(generate_seconds=0)
+    with world.pool(tuned=LEASES, workers=WORKERS):
+        world.stop_at(point)
+        session_id = world.submit()
+        frozen = world.stopped(point)
+        world.stop_at(point)
+        replacement = world.stopped(point)
+        before = kit.row(session_id)
+        wake(frozen)
+        now = kit.row(session_id)
+        assert (now.stage, now.claim_no, now.tries) == (before.stage, before.claim_no, before.tries) == (stage, now.claim_no, 2)
+        os.kill(replacement, signal.SIGCONT)
+        world.wait_for_ends()
+    row = kit.row(session_id)
+    stored = row.generated_song_path if stage == "downloading" else row.generated_video_path
+    assert row.stage == "done"
+    assert f".{before.claim_no}." in stored
 
 
 def test_a_download_frozen_in_mid_stream_writes_nothing(world: World) -> None:

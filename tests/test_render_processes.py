@@ -16,8 +16,22 @@ from render_media import EMBEDDED, FFMPEG, photo, small_spec, song
 ENDLESS = [FFMPEG, "-v", "error", "-re", "-f", "lavfi", "-i", "anullsrc", "-f", "null", "-"]
 
 
+_servers: set[int] = set()
+
+
+@pytest.fixture(autouse=True)
+def other_children() -> None:
+    """Servers that other tests of the same run have started and keep."""
+    _servers.clear()
+    _servers.update(_descendants(os.getpid()))
+
+
 def children(of: int) -> list[int]:
-    """Process ids of all living descendants, from /proc."""
+    """Process ids of all living descendants that this test has started."""
+    return [pid for pid in _descendants(of) if pid not in _servers]
+
+
+def _descendants(of: int) -> list[int]:
     found = []
     for name in filter(str.isdigit, os.listdir("/proc")):
         try:
@@ -26,7 +40,7 @@ def children(of: int) -> list[int]:
         except OSError:
             continue
         if int(fields[1]) == of and fields[0] != "Z":
-            found += [int(name), *children(int(name))]
+            found += [int(name), *_descendants(int(name))]
     return found
 
 
