@@ -59,12 +59,13 @@ def test_the_sound_keeps_the_rate_and_a_cutoff_below_half_of_it():
     (-10.0, -0.5, "linear", -4.0),  # loud: down
     (-20.0, -8.0, "linear", 6.0),  # quiet, with room above
     (-20.0, -6.7, "linear", 5.7),  # up to the ceiling: 0.3 LU short, which nobody hears
-    (-20.0, -3.0, "dynamic", 6.0),  # quiet with high peaks
+    (-20.0, -3.0, "limited", 6.0),  # quiet with high peaks
+    (-24.0, -3.0, "dynamic", 10.0),  # so quiet that limited peaks would be heard
     (-70.0, -60.0, "none", 0.0),
     (float("-inf"), float("-inf"), "none", 0.0),
     (float("nan"), -1.0, "none", 0.0),
 ])
-def test_gain_is_linear_under_the_ceiling_else_dynamic(lufs, peak, mode, gain):
+def test_gain_is_linear_under_the_ceiling_else_limited_else_dynamic(lufs, peak, mode, gain):
     plan = gain_plan(report(lufs, peak), small_spec())
     assert (plan.mode, plan.gain_db) == (mode, pytest.approx(gain))
     if mode == "linear":
@@ -76,6 +77,12 @@ def test_the_dynamic_filter_names_rate_and_layout():
     mono = report(-26.0, -3.0, channels=1, rate=48000)
     assert sound_filter(gain_plan(mono, small_spec()), mono) == (
         "loudnorm=I=-14.00:TP=-1.00:LRA=20:linear=false,aformat=sample_rates=48000:channel_layouts=mono")
+
+
+def test_peaks_are_limited_at_four_times_the_rate():
+    peaky = report(-20.0, -3.0, rate=22050)
+    assert sound_filter(gain_plan(peaky, small_spec()), peaky) == (
+        "volume=6.00dB,aresample=176400,alimiter=limit=0.8913:level=false:attack=5:release=60,aresample=44100")
 
 
 def test_readings_survive_json():

@@ -106,6 +106,18 @@ def test_high_peaks_are_held_under_the_ceiling(tmp_path, channels):
     assert after.integrated_lufs > facts.report.integrated_lufs + 3
 
 
+@pytest.mark.parametrize("channels", ["|0.12*sin(660*PI*t)", ""])
+def test_single_peaks_are_limited_and_the_rest_reaches_the_target(tmp_path, channels):
+    drums = song(f"aevalsrc='0.12*sin(880*PI*t)+0.5*sin(2000*PI*t)*exp(-80*mod(t,1)){channels}':s=44100", 12.0)
+    video, facts = make(tmp_path, source=drums)
+    assert facts.gain["mode"] == "limited"
+    assert streams(video)[1]["audio"]["sample_rate"] == "44100"
+    run("ffmpeg", "-v", "error", "-i", str(video), "-c:a", "libmp3lame", "-b:a", "320k", str(tmp_path / "back.mp3"))
+    after = check_song(tmp_path / "back.mp3", ffmpeg=FFMPEG)
+    assert after.true_peak_db <= -0.5
+    assert after.integrated_lufs == pytest.approx(-14, abs=0.6)
+
+
 @pytest.mark.parametrize("ready", [False, True])
 def test_cover_art_chapters_and_tags_stay_out(tmp_path, ready):
     if ready:

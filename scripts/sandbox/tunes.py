@@ -93,8 +93,10 @@ def tone_hz(number: int) -> float:
     return 250.0 + 15.0 * (1 + (number - 1) % 220)
 
 
-def expression(band: Band) -> str:
+def expression(band: Band, side: float) -> str:
     """One sample of the band at the time t, as ffmpeg's aevalsrc computes it: chord, bass, kick and hi-hat.
+
+    `side` is -1 for the left ear and 1 for the right: chord and plucked notes sit apart, as in any mix.
 
     Registers: 0 time in the bar, 1 the bar, 2 time in the beat, 3 root, 4 third, 5 time in the half beat.
     """
@@ -105,8 +107,9 @@ def expression(band: Band) -> str:
     return (
         f"st(0,mod(t,{bar}));st(1,floor(t/{bar}));st(2,mod(t,{beat}));st(3,{root});st(4,{third});"
         f"st(5,mod(t,{beat / 2}));"
-        f"0.14*min(1,ld(0)*40)*exp(-0.6*ld(0))*{chord}"
-        f"+0.08*min(1,ld(5)*200)*exp(-{band.pluck}*ld(5))*sin(4*PI*ld(3)*if(lt(ld(2),{beat / 2}),1,ld(4))*t)"
+        f"{0.14 + 0.03 * side:.2f}*min(1,ld(0)*40)*exp(-0.6*ld(0))*{chord}"
+        f"+{0.08 - 0.03 * side:.2f}*min(1,ld(5)*200)*exp(-{band.pluck}*ld(5))"
+        f"*sin(4*PI*ld(3)*if(lt(ld(2),{beat / 2}),1,ld(4))*t)"
         f"+0.2*min(1,ld(2)*200)*exp(-{band.pluck}*ld(2))*sin(PI*ld(3)*t)"
         f"+{band.kick}*exp(-12*ld(2))*sin(2*PI*(50*ld(2)+4*(1-exp(-20*ld(2)))))"
         f"+{band.hat}*(random(6)-0.5)*exp(-60*ld(5))"
@@ -120,8 +123,7 @@ def _by_bar(values: list[float]) -> str:
 
 def loop_argv(ffmpeg: str, band: Band, out: Path) -> list[str]:
     """argv that writes the band's four bars to out, as WAV."""
-    sound = expression(band)
-    source = f"aevalsrc='{sound}|{sound}':sample_rate=44100:duration={16 * 60 / band.bpm}"
+    source = f"aevalsrc='{expression(band, -1)}|{expression(band, 1)}':sample_rate=44100:duration={16 * 60 / band.bpm}"
     return [ffmpeg, *_QUIET, "-f", "lavfi", "-i", source, "-f", "wav", "-y", str(out)]
 
 
