@@ -1,5 +1,6 @@
 """The only module that starts processes: finds ffmpeg and runs it within bounds."""
 
+import logging
 import os
 import selectors
 import shlex
@@ -7,30 +8,34 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from render.spec import RenderError
 
 LAUNCHER = Path(__file__).with_name("launch.py")
 DETAIL_BYTES = 64 * 1024
 LOG_BYTES = 4 * 1024 * 1024
+LINE_BYTES = 4096
 POLL_SECONDS = 0.05
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What one ffmpeg may take: address space and single files in bytes, CPU in seconds, niceness 0-19."""
+    """What one ffmpeg may take: address space and single files in bytes, CPU in seconds, niceness 0-19; 0 is no limit."""
 
     memory: int = 3 * 1024**3
-    file_bytes: int = 2 * 1024**3
+    file_bytes: int = 512 * 1024**2  # the largest song that is taken, 20 MB, ends far below
     cpu_seconds: int = 600
+    open_files: int = 64
     niceness: int = 5
 
 
@@ -97,30 +102,42 @@ def run_ffmpeg(
     The child stays in our process group and dies with the thread that called, so a killed worker takes it along.
     Raises RenderError ffmpeg_failed, render_timeout or render_stopped.
     """
-    deadline = Deadline(timeout)
-    with tempfile.TemporaryFile() as log:
-        process = _start(argv, log, feed is not None, limits or Limits())
-        try:
-            seconds = _Conversation(process, feed, progress).run(deadline, stop)
-            code = _wait(process, deadline)
-        except RenderError as error:
+    deadline, said = Deadline(timeout), _Tail()
+    process, (gate, opener) = None, os.pipe()
+    try:
+        process = _start(argv, feed is not None, limits or Limits(), gate)
+        os.write(opener, b"!")
+        seconds = _Conversation(process, said, feed, progress).run(deadline, stop)
+        code = _wait(process, deadline)
+    except RenderError as error:
+        raise RenderError(error.code, str(error), _detail(argv, None, said)) from None
+    finally:
+        for end in (gate, opener):
+            os.close(end)
+        if process is not None:
             _end(process)
-            raise RenderError(error.code, str(error), _detail(argv, None, log)) from None
-        finally:
-            _end(process)
-        if code:
-            raise RenderError("ffmpeg_failed", _reason(code, log), _detail(argv, code, log))
-        return Outcome(_tail(log, LOG_BYTES), seconds)
+    if code:
+        raise RenderError("ffmpeg_failed", _reason(code, said), _detail(argv, code, said))
+    return Outcome(said.text(LOG_BYTES), seconds)
 
 
-def _start(argv: list[str], log: IO[bytes], piped: bool, limits: Limits) -> "subprocess.Popen[bytes]":
-    numbers = (os.getpid(), limits.memory, limits.cpu_seconds, limits.file_bytes, limits.niceness)
+@cache
+def _network_stays(reason: str) -> None:
+    """Said once per process: the rest of the confinement holds all the same."""
+    log.info("ffmpeg keeps its network: the kernel does not take it away without root", extra={"reason": reason})
+
+
+def _start(argv: list[str], piped: bool, limits: Limits, gate: int) -> "subprocess.Popen[bytes]":
+    """Start the launcher, which waits for a byte at `gate`: a job's alarm may ring in here and leave nobody to end it."""
+    numbers = (gate, os.getpid(), limits.memory, limits.cpu_seconds, limits.file_bytes,
+               limits.open_files, limits.niceness)
     return subprocess.Popen(
         [sys.executable, "-I", "-S", str(LAUNCHER), *map(str, numbers), *argv],
         stdin=subprocess.PIPE if piped else subprocess.DEVNULL,
         stdout=subprocess.PIPE,
-        stderr=log,
+        stderr=subprocess.PIPE,
         bufsize=0,
+        pass_fds=(gate,),
     )
 
 
@@ -135,18 +152,35 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
     if process.poll() is None:
         process.kill()
     process.wait()
-    for pipe in (process.stdin, process.stdout):
+    for pipe in (process.stdin, process.stdout, process.stderr):
         if pipe is not None:
             pipe.close()
 
 
+class _Tail:
+    """The end of what a child says, however much that is: a file could fill the disk, and a full disk lose the log."""
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+
+    def add(self, data: bytes) -> None:
+        self._data += data
+        if len(self._data) > 2 * LOG_BYTES:
+            del self._data[:-LOG_BYTES]
+
+    def text(self, size: int) -> str:
+        """At most `size` bytes; what is no text is left out, as a replacement would be longer."""
+        return self._data[max(0, len(self._data) - size) :].decode(errors="ignore")
+
+
 class _Conversation:
-    """Feeds standard input and reads progress in one thread, so that neither a full pipe nor a frozen child hangs it."""
+    """Feeds and reads all pipes in one thread, so that neither a full pipe nor a frozen child hangs it."""
 
     def __init__(
-        self, process: Any, feed: Iterable[bytes] | None, progress: Callable[[float], None] | None
+        self, process: Any, said: _Tail, feed: Iterable[bytes] | None, progress: Callable[[float], None] | None
     ) -> None:
         self.process = process
+        self.said = said
         self.chunks: Iterator[bytes] = iter(feed or ())
         self.chunk = memoryview(b"")
         self.progress = progress
@@ -154,13 +188,15 @@ class _Conversation:
         self.seconds = 0.0
 
     def run(self, deadline: Deadline, stop: threading.Event | None) -> float:
-        """Until the child closes its output; returns the last stream time in seconds."""
+        """Until the child closes its outputs; returns the last stream time in seconds."""
         with selectors.DefaultSelector() as selector:
-            selector.register(self.process.stdout, selectors.EVENT_READ, self._read)
+            outputs = {self.process.stdout: self._read, self.process.stderr: self._listen}
+            for pipe, turn in outputs.items():
+                selector.register(pipe, selectors.EVENT_READ, turn)
             if self.process.stdin is not None:
                 os.set_blocking(self.process.stdin.fileno(), False)
                 selector.register(self.process.stdin, selectors.EVENT_WRITE, self._write)
-            while self.process.stdout in selector.get_map():
+            while outputs.keys() & {key.fileobj for key in selector.get_map().values()}:
                 if stop is not None and stop.is_set():
                     raise RenderError("render_stopped", "rendering was stopped")
                 for key, _ in selector.select(min(POLL_SECONDS, deadline.left())):
@@ -184,30 +220,36 @@ class _Conversation:
 
     def _read(self) -> bool:
         data = os.read(self.process.stdout.fileno(), 65536)
-        *lines, self.text = (self.text + data).split(b"\n")
+        *lines, rest = (self.text + data).split(b"\n")
+        self.text = rest[-LINE_BYTES:]
         for line in lines:
             name, _, value = line.partition(b"=")
             if name == b"out_time_us" and value.strip().isdigit():
                 self.seconds = int(value) / 1e6
                 if self.progress is not None:
                     self.progress(self.seconds)
+            elif name == b"launch_network":
+                _network_stays(value.decode(errors="replace"))
+        return bool(data)
+
+    def _listen(self) -> bool:
+        data = os.read(self.process.stderr.fileno(), 65536)
+        self.said.add(data)
         return bool(data)
 
 
-def _tail(log: IO[bytes], size: int) -> str:
-    end = log.seek(0, os.SEEK_END)
-    log.seek(max(0, end - size))
-    return log.read(size).decode(errors="replace")
-
-
-def _reason(code: int, log: IO[bytes]) -> str:
+def _reason(code: int, said: _Tail) -> str:
     if code < 0:
-        return f"ffmpeg was killed by {signal.Signals(-code).name}"
-    lines = [line for line in _tail(log, 4096).splitlines() if line.strip()]
+        return f"ffmpeg was killed by {_name(-code)}"
+    lines = [line for line in said.text(LINE_BYTES).splitlines() if line.strip()]
     last = "".join(letter for letter in lines[-1] if letter.isprintable())[:200] if lines else "it said nothing"
     return f"ffmpeg ended with code {code}: {last}"
 
 
-def _detail(argv: list[str], code: int | None, log: IO[bytes]) -> str:
+def _name(number: int) -> str:
+    return signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
+
+
+def _detail(argv: list[str], code: int | None, said: _Tail) -> str:
     head = f"{shlex.join(argv)}\ncode: {code}\n"[: DETAIL_BYTES // 4]
-    return head + _tail(log, DETAIL_BYTES - len(head.encode(errors="replace")))
+    return head + said.text(DETAIL_BYTES - len(head.encode(errors="replace")))

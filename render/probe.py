@@ -30,6 +30,10 @@ def song_header(song: Path) -> SongHeader:
     start = tags_end(song)
     try:
         with open(song, "rb") as file:
+            file.seek(start)
+            if _is_free_format(file.read(4)):
+                raise RenderError("audio_undecodable", "the song is an MP3 of free format, which few programs play:"
+                                  " encode it at a bit rate that its frames state")
             info = MPEGInfo(file, start)
             size = os.fstat(file.fileno()).st_size
     except (OSError, MutagenError, EOFError, ValueError, struct.error) as error:
@@ -40,6 +44,11 @@ def song_header(song: Path) -> SongHeader:
     # A count of frames is believed whoever wrote it: mutagen knows the bit rate's mode by a few encoders' marks only.
     estimate = 8 * (size - info.frame_offset) / info.bitrate if info.bitrate else 0.0
     return SongHeader(float(info.length), info.sample_rate, info.channels, exact=info.length != estimate)
+
+
+def _is_free_format(head: bytes) -> bool:
+    """Layer III frames that do not tell their size (ISO 11172-3 2.4.2.3, bit rate index 0)."""
+    return len(head) == 4 and head[0] == 0xFF and head[1] & 0xE6 == 0xE2 and head[2] >> 4 == 0 and head[2] & 0x0C != 0x0C
 
 
 def tags_end(song: Path) -> int:

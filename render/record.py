@@ -2,20 +2,30 @@
 
 import io
 import math
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, ImageChops, ImageDraw, ImageOps
+from PIL import Image, ImageChops, ImageDraw
 
+from render.backdrop import backdrop
 from render.files import publish_bytes
-from render.spec import ARTWORK_SIDE, RECORD_SIDE, RenderError, VideoSpec
+from render.lettering import draw_caption
+from render.pictures import artwork, read_photo, square_photo
+from render.spec import ARTWORK_SIDE, FORMATS, RECORD_SIDE, VideoSpec
 
-MAX_PIXELS = 25_000_000
-MAX_FILE_BYTES = 50 * 1024 * 1024
-KEPT_BYTES = 128 * 1024 * 1024
+KEPT_BYTES = 48 * 1024 * 1024
+PREVIEW, PREVIEW_DISC = (1200, 630), 512
 Planes = tuple[Image.Image, Image.Image, Image.Image]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A frame of `size` pixels, `scale` of them to one of the artwork's, the record's middle `middle` from the top."""
+
+    size: tuple[int, int]
+    scale: float
+    middle: int
 
 
 @dataclass(frozen=True)
@@ -38,40 +48,48 @@ class Scene:
         return picture
 
 
-def read_photo(path: Path) -> bytes:
-    """The photo's bytes. Raises RenderError photo_unreadable when it cannot be read or is larger than 50 MB."""
-    return _read(path, "photo_unreadable", "the photo")
+def layout_of(spec: VideoSpec) -> Layout:
+    """Where the record lies in the spec's format. It is of one size in formats that say so, whatever the spec's is."""
+    kind, height = FORMATS[spec.format], spec.height
+    scale = kind.disc / spec.record_size if kind.disc else spec.width / ARTWORK_SIDE
+    return Layout((spec.width, height), scale, kind.middle or height // 2)
 
 
-def read_artwork(path: Path) -> bytes:
-    """A layer's bytes. Raises RenderError artwork_unreadable, naming the file."""
-    return _read(path, "artwork_unreadable", f"the artwork {path.name}")
+def make_scene(photo: bytes, spec: VideoSpec, layout: Layout | None = None) -> Scene:
+    """Lay out photo, record, needle, background and caption in the spec's format; without the caption in `layout`.
 
-
-def make_scene(photo: bytes, spec: VideoSpec, size: tuple[int, int] | None = None, scale: float | None = None) -> Scene:
-    """Lay out photo, record, needle and background on `size` pixels, `scale` pixels to one of the artwork's.
-
-    The default is the square video. The record's square is of a size that leaves an even number of pixels on each
-    side, so that the half-size colour planes of the video align with it.
-    Raises RenderError photo_unreadable or artwork_unreadable.
+    The record's square has an even number of pixels on each side of it, so that the half-size colour planes of the
+    video align with it. Raises RenderError photo_unreadable or artwork_unreadable.
     """
-    width, height = size or (spec.size, spec.size)
-    scale = scale or spec.size / ARTWORK_SIDE
-    disc = spec.record_size * scale
-    side = _aligned(disc, height)
-    corner = ((width - side) // 2, (height - side) // 2)
+    place = layout or layout_of(spec)
+    disc = spec.record_size * place.scale
+    side = _aligned(disc, place.size[0])
+    corner = ((place.size[0] - side) // 2, (place.middle - side // 2) // 2 * 2)
+    square = _square(photo, spec, place.scale, side)
     edge = _disc(side, disc / 2 - 0.75)
-    underlay = ImageOps.fit(_artwork(spec.background), (width, height), Image.Resampling.LANCZOS)
+    underlay = backdrop(artwork(spec.background).convert("RGB"), place.size, place.middle)
     underlay.putalpha(255)
     underlay.putalpha(_pasted(underlay.getchannel("A"), ImageChops.invert(edge), corner))
-    needle = _artwork(spec.needle)
     # The needle is drawn for the default record: it grows and shrinks with it, so that it stays in the groove.
-    still = Image.alpha_composite(
-        underlay, _centred(needle, ARTWORK_SIDE * scale * spec.record_size / RECORD_SIDE, (width, height))
-    )
-    box = (*corner, corner[0] + side, corner[1] + side)
-    mask = ImageChops.invert(still.getchannel("A").crop(box))
-    return Scene(still.convert("RGB"), _square(photo, spec, scale, side), mask, corner)
+    needle = ARTWORK_SIDE * place.scale * spec.record_size / RECORD_SIDE
+    underlay.alpha_composite(_above(artwork(spec.needle), needle, place.size, (corner[0] + side // 2, corner[1] + side // 2)))
+    mask = ImageChops.invert(underlay.getchannel("A").crop((*corner, corner[0] + side, corner[1] + side)))
+    still = underlay.convert("RGB")
+    box = FORMATS[spec.format].caption
+    if box and spec.caption and layout is None:
+        draw_caption(still, spec.caption, box)
+    return _cropped(Scene(still, square, mask, corner))
+
+
+def _cropped(scene: Scene) -> Scene:
+    """The scene with no more of its square than shows: what the needle's layer covers need not be turned."""
+    side = scene.mask.width
+    seen = scene.mask.point([255 if value > 2 else 0 for value in range(256)]).getbbox() or (0, 0, side, side)
+    margin = min(seen[0], seen[1], side - seen[2], side - seen[3])
+    off = max(0, margin - 1) // 2 * 2
+    box = (off, off, side - off, side - off)
+    corner = (scene.corner[0] + off, scene.corner[1] + off)
+    return Scene(scene.still, scene.square.crop(box), scene.mask.crop(box), corner)
 
 
 def turn(scene: Scene, frames: int) -> Iterator[bytes]:
@@ -105,14 +123,14 @@ def _flipped(planes: Planes, quarters: int) -> Planes:
 
 
 def make_poster(photo: Path, spec: VideoSpec, out: Path) -> None:
-    """Write the record at rest as a JPEG of the video's size. Raises RenderError as make_scene does."""
+    """Write the record at rest, with the caption, as a JPEG of the video's size. Raises RenderError as make_scene does."""
     _save(make_scene(read_photo(photo), spec).at_rest(), out, (88,))
 
 
 def make_preview(photo: Path, spec: VideoSpec, out: Path) -> None:
     """Write the picture that links are shown with: 1200x630 JPEG under 300 KB, the same artwork in a wide frame."""
-    scale = 512 / spec.record_size
-    _save(make_scene(read_photo(photo), spec, (1200, 630), scale).at_rest(), out, (88, 80, 70, 55, 35), 300_000)
+    layout = Layout(PREVIEW, PREVIEW_DISC / spec.record_size, PREVIEW[1] // 2)
+    _save(make_scene(read_photo(photo), spec, layout).at_rest(), out, (88, 80, 70, 55, 35), 300_000)
 
 
 def _frame(still: Planes, turned: Planes, masks: tuple[Image.Image, ...], corner: tuple[int, int]) -> bytes:
@@ -144,10 +162,10 @@ def _halved(mask: Image.Image) -> tuple[Image.Image, Image.Image, Image.Image]:
 
 def _square(photo: bytes, spec: VideoSpec, scale: float, side: int) -> Image.Image:
     """The photo under the record's hole, or as a disc on it where the record has none; opaque, on black."""
-    record = _artwork(spec.record)
+    record = artwork(spec.record)
     layer = _centred(record, spec.record_size * scale, (side, side))
     pet = round(spec.photo_size * scale)
-    picture = _photo(photo).resize((pet, pet), Image.Resampling.LANCZOS)
+    picture = square_photo(photo, pet)
     at = ((side - pet) // 2, (side - pet) // 2)
     square = Image.new("RGBA", (side, side), (0, 0, 0, 255))
     hole = record.getpixel((record.width // 2, record.height // 2))
@@ -160,10 +178,18 @@ def _square(photo: bytes, spec: VideoSpec, scale: float, side: int) -> Image.Ima
     return square.convert("RGB")
 
 
-def _aligned(disc: float, height: int) -> int:
-    """The smallest side that holds the disc with a pixel to spare and leaves a multiple of four around it."""
+def _aligned(disc: float, width: int) -> int:
+    """The smallest side that holds the disc with a pixel to spare and leaves a multiple of four beside it."""
     side = math.ceil(disc) + 2
-    return side + (height - side) % 4
+    return side + (width - side) % 4
+
+
+def _above(needle: Image.Image, width: float, size: tuple[int, int], middle: tuple[int, int]) -> Image.Image:
+    """The needle's layer on a transparent frame, `width` wide around `middle`; what reaches beyond the frame is cut."""
+    side = math.ceil(width / 2) * 2
+    layer = Image.new("RGBA", size)
+    layer.paste(_centred(needle, width, (side, side)), (middle[0] - side // 2, middle[1] - side // 2))
+    return layer
 
 
 def _centred(image: Image.Image, width: float, size: tuple[int, int]) -> Image.Image:
@@ -189,46 +215,6 @@ def _disc(side: int, radius: float) -> Image.Image:
 def _pasted(base: Image.Image, patch: Image.Image, corner: tuple[int, int]) -> Image.Image:
     base.paste(patch, corner)
     return base
-
-
-def _photo(data: bytes) -> Image.Image:
-    """A square RGB picture: orientation applied, transparency on white, the middle of the longer side."""
-    picture = ImageOps.exif_transpose(_decoded(data, "photo_unreadable", "the photo"))
-    if "A" in picture.getbands() or "transparency" in picture.info:
-        white = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(white, picture.convert("RGBA"))
-    side = min(picture.size)
-    return ImageOps.fit(picture.convert("RGB"), (side, side))
-
-
-def _artwork(path: Path) -> Image.Image:
-    return _decoded(read_artwork(path), "artwork_unreadable", f"the artwork {path.name}").convert("RGBA")
-
-
-def _read(path: Path, code: str, what: str) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise RenderError(code, f"{what} cannot be read: {error.strerror}", str(path)) from None
-    if len(data) > MAX_FILE_BYTES:
-        raise RenderError(code, f"{what} is larger than {MAX_FILE_BYTES // 1024**2} MB")
-    return data
-
-
-def _decoded(data: bytes, code: str, what: str) -> Image.Image:
-    """JPEG or PNG by its bytes; the header's size is checked before a pixel is decoded."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's own size warning and broken EXIF: judged below
-            picture = Image.open(io.BytesIO(data), formats=("JPEG", "PNG"))
-            if picture.width * picture.height > MAX_PIXELS:
-                raise RenderError(code, f"{what} has {picture.width}x{picture.height} pixels,"
-                                  f" more than {MAX_PIXELS // 1_000_000} million")
-            picture.load()
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError, MemoryError) as error:
-        raise RenderError(code, f"{what} is not a whole JPEG or PNG", repr(error)) from None
-    return picture
 
 
 def _save(picture: Image.Image, out: Path, qualities: tuple[int, ...], most: int = 0) -> None:

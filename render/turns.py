@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from render import commands, record
+from render import backdrop, commands, fonts, lettering, pictures, record
 from render.ffmpeg import Deadline, Limits, run_ffmpeg
 from render.files import new_file
 from render.probe import read_movie
@@ -91,10 +91,11 @@ class TurnCache:
 
 
 def turn_key(photo: bytes, spec: VideoSpec) -> str:
-    """A name for exactly this turn: the bytes of photo and artwork, the figures that shape it, and the code."""
-    figures = (spec.size, spec.fps, spec.turn_frames, spec.crf, spec.photo_size, spec.record_size)
-    digest = hashlib.sha256(f"{_code()} {figures}".encode())
-    for name, data in (("photo", photo), *((p.name, record.read_artwork(p)) for p in _artwork(spec))):
+    """A name for exactly this turn: the bytes of photo and artwork, the figures and letters that shape it, and the code."""
+    figures = (spec.format, spec.width, spec.height, spec.fps, spec.turn_frames, spec.crf, spec.photo_size, spec.record_size)
+    letters = (spec.shown_caption, fonts.fingerprint()) if spec.shown_caption else ()
+    digest = hashlib.sha256(f"{_code()} {figures} {letters}".encode(errors="surrogatepass"))
+    for name, data in (("photo", photo), *((p.name, pictures.read_artwork(p)) for p in _artwork(spec))):
         digest.update(f"\n{name} {len(data)}\n".encode())
         digest.update(data)
     return digest.hexdigest()[:40]
@@ -106,5 +107,5 @@ def _artwork(spec: VideoSpec) -> tuple[Path, ...]:
 
 @cache
 def _code() -> str:
-    sources = (Path(module.__file__ or "").read_bytes() for module in (commands, record))
+    sources = (Path(module.__file__ or "").read_bytes() for module in (backdrop, commands, fonts, lettering, pictures, record))
     return hashlib.sha256(b"\0".join(sources)).hexdigest()

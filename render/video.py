@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from render import commands
-from render.audio import AudioReport, Gain, check_song, gain_plan, output_rate, sound_filter
+from render.audio import AudioReport, Gain, check_song, gain_plan, output_rate, sound_filter, sound_spec
 from render.ffmpeg import Deadline, run_ffmpeg
 from render.files import new_file, work_room
+from render.pictures import read_photo
 from render.probe import read_movie, tags_end
-from render.record import make_poster, make_preview, read_photo
+from render.record import make_poster, make_preview
 from render.spec import RenderError, VideoSpec
 from render.turns import CACHE_BYTES, TurnCache, make_turn, turn_key
 
@@ -78,16 +79,19 @@ def render_video(
     cache: Path | None = None,
     timeout: float = 120,
     progress: Progress | None = None,
+    sound: Path | None = None,
 ) -> VideoFacts:
     """Render `photo` and `song` into `out`, which appears whole or not at all.
 
     1. With this photo's turn in `cache`, one ffmpeg encodes the sound and repeats the turn beside it.
     2. Otherwise the turn and the sound (its check first, unless `report` is given) are made side by side, then muxed.
     3. The result is read back, synced and renamed; a new turn is kept in `cache`.
+    `sound` is a finished video of the same song: its sound is copied. Where that does not have the song's length, or
+    cannot be read, the sound is encoded as if it had not been given.
     `progress` gets 0 to 1, rising, from any thread. `timeout` in seconds is for everything together.
     Raises RenderError with any code but ffmpeg_missing; nothing is left running or lying about.
     """
-    work = _Work(photo, song, spec, ffmpeg, Deadline(timeout), _Meter(progress))
+    work = _Work(song, spec, ffmpeg, Deadline(timeout), _Meter(progress), sound)
     turns = TurnCache(cache) if cache else None
     with work_room() as room, new_file(out) as part:
         data = read_photo(photo)
@@ -95,10 +99,11 @@ def render_video(
         ready = turns is not None and turns.fetch(key, spec, room / "turn.mp4")
         if ready:
             report = report or work.check()
-            work.join(room / "turn.mp4", report, None, part)
+            work.join(room / "turn.mp4", report, work.copied(report), part)
         else:
             report = work.turn_and_sound(data, report, room)
-            work.join(room / "turn.mp4", report, room / "sound.mp4", part)
+            encoded = room / "sound.mp4"
+            work.join(room / "turn.mp4", report, encoded if encoded.exists() else sound, part)
             if turns:
                 with suppress(RenderError):  # a full or read-only cache costs time, not the video
                     turns.store(key, room / "turn.mp4")
@@ -129,12 +134,12 @@ class _Meter:
 class _Work:
     """The steps of one render and what they share."""
 
-    photo: Path
     song: Path
     spec: VideoSpec
     ffmpeg: str
     deadline: Deadline
     meter: _Meter
+    finished: Path | None
     stop: threading.Event = field(default_factory=threading.Event)
 
     def source(self) -> list[str]:
@@ -145,8 +150,21 @@ class _Work:
         self.meter.add("check", 1)
         return report
 
+    def copied(self, report: AudioReport) -> Path | None:
+        """The finished video whose sound is taken, if there is one of this song's length."""
+        if self.finished is None:
+            return None
+        try:
+            sound = read_movie(self.finished).track("soun")
+        except RenderError:
+            return None
+        return self.finished if sound and abs(sound.seconds - report.seconds) <= _sound_frame(report) else None
+
     def turn_and_sound(self, photo: bytes, report: AudioReport | None, room: Path) -> AudioReport:
-        """turn.mp4 and sound.mp4 in `room`, side by side; the first failure of either stops the other."""
+        """turn.mp4 and sound.mp4 in `room`, side by side; the first failure of either stops the other.
+
+        There is no sound.mp4 where the finished video's sound can be copied.
+        """
         with _beside(self.stop, lambda: self._sound(report, room / "sound.mp4")) as sound:
             make_turn(photo, self.spec, room / "turn.mp4", ffmpeg=self.ffmpeg, deadline=self.deadline, stop=self.stop,
                       progress=lambda part: self.meter.add("turn", part))
@@ -156,20 +174,23 @@ class _Work:
     def _sound(self, report: AudioReport | None, out: Path) -> AudioReport:
         report = report or self.check()
         self.meter.add("check", 1)
+        if self.copied(report):
+            self.meter.add("sound", 1)
+            return report
         gain = gain_plan(report, self.spec)
-        argv = commands.sound_args(self.ffmpeg, self.source(), self.spec, output_rate(report), sound_filter(gain, report),
-                                   report.seconds, out)
+        argv = commands.sound_args(self.ffmpeg, self.source(), sound_spec(self.spec, report), output_rate(report),
+                                   sound_filter(gain, report), report.seconds, out)
         self._run(argv, "sound", report)
         return report
 
     def join(self, turn: Path, report: AudioReport, sound: Path | None, out: Path) -> None:
         """The video from the turn and the sound, which is encoded on the way when it is not ready."""
+        for step in ("check", "turn", *(["sound"] if sound else [])):
+            self.meter.add(step, 1)
         if sound is None:
-            for step in ("check", "turn"):
-                self.meter.add(step, 1)
             source = self.source()
             loudness = sound_filter(gain_plan(report, self.spec), report)
-            coding = commands.aac_options(self.spec, output_rate(report), loudness)
+            coding = commands.aac_options(sound_spec(self.spec, report), output_rate(report), loudness)
         else:
             source, coding = commands.sound_input(sound), ["-c:a", "copy"]
         argv = commands.video_args(self.ffmpeg, turn, source, coding, report.seconds, out)
@@ -203,13 +224,18 @@ def _beside(stop: threading.Event, task: Callable[[], AudioReport]) -> Iterator[
             raise
 
 
+def _sound_frame(report: AudioReport) -> float:
+    """Seconds of one AAC frame, and what MP4 rounds: as near as a sound of the right length comes to its song's."""
+    return 1024 / output_rate(report) + 0.002
+
+
 def _verified(part: Path, report: AudioReport, spec: VideoSpec, ready: bool) -> VideoFacts:
     """Read the file back: ffmpeg's exit code 0 alone does not make a video."""
     movie = read_movie(part)
     picture, sound = movie.track("vide"), movie.track("soun")
     if picture is None or sound is None or len(movie.tracks) != 2:
         raise RenderError("output_invalid", "the video does not have one picture and one sound track", repr(movie))
-    longest = max(1 / spec.fps, 1024 / output_rate(report)) + 0.002  # a frame; MP4 rounds to milliseconds
+    longest = max(1 / spec.fps + 0.002, _sound_frame(report))  # a frame
     for what, seconds in (("picture", picture.seconds), ("sound", sound.seconds)):
         if abs(seconds - report.seconds) > longest:
             raise RenderError("output_invalid", f"the video's {what} lasts {seconds:.3f} s, the song"

@@ -1,10 +1,11 @@
 import subprocess
+from dataclasses import replace
 
 import pytest
 from mutagen.id3 import APIC, CHAP, ID3, TIT2, CTOCFlags
 from mutagen.id3 import CTOC as TableOfContents
 
-from render.audio import check_song
+from render.audio import check_song, sound_spec
 from render.spec import RenderError
 from render.video import render_video
 from render_media import EMBEDDED, FFMPEG, photo, small_spec, song
@@ -79,10 +80,31 @@ def test_a_cut_song_is_refused_though_it_decodes(tmp_path):
     assert "15." in str(error) and "20." in str(error)
 
 
-def test_a_clipped_song_is_flagged_and_a_loud_one_is_not():
+@pytest.mark.parametrize("ffmpeg", [FFMPEG, EMBEDDED])
+def test_a_clipped_song_is_flagged_and_a_loud_one_is_not(ffmpeg):
     clipped = song("aevalsrc='clip(3*sin(440*PI*t)*(0.6+0.4*sin(2*t)),-1,1)':s=44100", 12.0)
-    assert "clipped" in check_song(clipped, ffmpeg=FFMPEG).flags
-    assert "clipped" not in check_song(song("aevalsrc='0.8*sin(440*PI*t)':s=44100", 12.0), ffmpeg=FFMPEG).flags
+    loud = song("aevalsrc='0.5*sin(440*PI*t)+0.5*sin(2000*PI*t)*lt(mod(t,1),0.05)':s=44100", 12.0)
+    assert "clipped" in check_song(clipped, ffmpeg=ffmpeg).flags
+    report = check_song(loud, ffmpeg=ffmpeg)
+    assert report.true_peak_db > -0.5 and "clipped" not in report.flags
+
+
+@pytest.mark.parametrize("ffmpeg", [FFMPEG, EMBEDDED])
+def test_a_mono_song_in_two_channels_is_told_from_stereo_and_mono(ffmpeg):
+    tone = "0.3*sin(880*PI*t)*(1+0.5*sin(3*t))"
+    for joint in "01":
+        twins = song(f"aevalsrc='{tone}|{tone}':s=44100", 12.0, "-joint_stereo", joint)
+        assert check_song(twins, ffmpeg=ffmpeg).flags == ("twin_channels",)
+    for source in (f"aevalsrc='{tone}|0.99*{tone}':s=44100", f"aevalsrc='{tone}':s=44100"):
+        assert check_song(song(source, 12.0), ffmpeg=ffmpeg).flags == ()
+
+
+def test_what_is_said_twice_gets_the_bits_of_once():
+    report = check_song(song(), ffmpeg=FFMPEG)
+    twins = replace(report, flags=("twin_channels",))
+    assert sound_spec(small_spec(), report).audio_bitrate == "192k"
+    assert sound_spec(small_spec(), twins).audio_bitrate == "128k"
+    assert sound_spec(small_spec(audio_bitrate="96k"), twins).audio_bitrate == "96k"
 
 
 def test_a_song_over_8_minutes_is_flagged():

@@ -18,7 +18,9 @@ def test_the_check_decodes_once_with_the_format_pinned():
         "-loglevel", "info", "-protocol_whitelist", "file,pipe", "-threads", "1",
         "-f", "mp3", "-i", "file:/music/a song.mp3", "-map", "0:a:0",
         "-map_metadata", "-1", "-map_chapters", "-1", "-dn", "-sn",
-        "-af", "silencedetect=noise=-60dB:d=0.5,ebur128=peak=true:framelog=verbose,volumedetect", "-f", "null", "-"]
+        "-af", "silencedetect=noise=-60dB:d=0.5,ebur128=peak=true:framelog=verbose,volumedetect@song", "-f", "null", "-",
+        "-map", "0:a:0", "-map_metadata", "-1", "-map_chapters", "-1", "-dn", "-sn",
+        "-af", "aformat=channel_layouts=stereo,pan=1c|c0=c0-c1,volumedetect@difference", "-f", "null", "-"]
 
 
 def test_a_turn_is_one_closed_group_without_b_frames():
@@ -70,7 +72,7 @@ def test_gain_is_linear_under_the_ceiling_else_limited_else_dynamic(lufs, peak, 
     assert (plan.mode, plan.gain_db) == (mode, pytest.approx(gain))
     if mode == "linear":
         assert peak + plan.gain_db <= -1.0 + 1e-9
-    assert {"mode", "gain_db", "measured_lufs"} <= plan.as_dict().keys()
+    assert {"mode", "gain_db", "measured_lufs"} <= plan.as_dict().keys() and plan.as_dict()["sample_rate"] == 44100
 
 
 def test_the_dynamic_filter_names_rate_and_layout():

@@ -148,8 +148,10 @@ class Visitor:
         http = 0 if answer is None else answer.status_code
         body = {} if asked == "video" else _json(answer)
         status = str(body.get("status") or "")
-        if asked == "video" and answer is not None and http == 200:
-            status = hashlib.sha256(answer.content).hexdigest()
+        if asked == "video" and answer is not None:
+            status = hashlib.sha256(answer.content).hexdigest() if http == 200 else ""
+            # A page, not JSON: that it says when to come back tells the declared 503 from a crash.
+            code = code or ("unavailable" if http == 503 and "Retry-After" in answer.headers else "")
         if asked == "submit" and http == 200:
             self.session_id = str(body.get("session_id") or "")
         told = Told(time.time(), self.form.visitor, asked, http, code or str(body.get("code") or ""), self.session_id, status)

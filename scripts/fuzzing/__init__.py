@@ -1,0 +1,1 @@
+"""Fuzzers: `scripts/fuzz NAME` runs a module of this folder."""
