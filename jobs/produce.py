@@ -4,10 +4,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from jobs.renditions import send_for_next
 from jobs.tools import Tools, tools
-from jobs.wrapper import held, job, recorded, without_database
-from petsong import database, logs
+from jobs.wrapper import held, job, named_in_log, recorded, without_database
+from petsong import database
 from petsong.database import db
+from petsong.lifecycle import renditions
 from petsong.lifecycle.claims import Claim, advance, fail, release, write
 from petsong.lifecycle.recovery import longest_waiting
 from petsong.lifecycle.stages import ENDS, MAX_TRIES, Stage
@@ -46,10 +48,11 @@ def create_video(session_id: str) -> None:
     if longest not in (None, session_id):
         t.queues.enqueue("create_video", session_id, front=True)  # its turn comes as well
     _create_video(t, longest or session_id)
+    send_for_next(t)
 
 
 def _create_video(t: Tools, session_id: str) -> None:
-    with logs.bind(session_id=session_id), held(session_id, Stage.RENDERING, LEASE_SECONDS, t.settings) as claim:
+    with named_in_log(session_id), held(session_id, Stage.RENDERING, LEASE_SECONDS, t.settings) as claim:
         if claim is None:
             return
         row = Submission.get_by_id(session_id)
@@ -67,6 +70,15 @@ def _create_video(t: Tools, session_id: str) -> None:
 
 
 def _render(t: Tools, claim: Claim, row: Any, folder: Path) -> None:
+    files, facts = make_files(t, row, folder)
+    recorded(lambda: _publish(t, claim, files, facts, t.formats(t.campaign(row.campaign))[1:]))
+
+
+def make_files(t: Tools, row: Any, folder: Path) -> tuple[dict[str, Path], VideoFacts]:
+    """The song's video and pictures into `folder`, by kind; no database connection is held meanwhile.
+
+    Raises RenderError, StorageError, OSError.
+    """
     spec = t.video_spec(t.campaign(row.campaign))
     report = AudioReport.from_dict(row.audio_report) if row.audio_report else None
     files = {kind: folder / name for kind, name in (("video", "v.mp4"), ("poster", "p.jpg"), ("preview", "l.jpg"))}
@@ -78,10 +90,10 @@ def _render(t: Tools, claim: Claim, row: Any, folder: Path) -> None:
         )
         make_poster(photo, spec, files["poster"])
         make_preview(photo, spec, files["preview"])
-    recorded(lambda: _publish(t, claim, files, facts))
+    return files, facts
 
 
-def _publish(t: Tools, claim: Claim, files: dict[str, Path], facts: VideoFacts) -> None:
+def _publish(t: Tools, claim: Claim, files: dict[str, Path], facts: VideoFacts, further: tuple[str, ...]) -> None:
     """Files first, then the row. Keys carry the claim's number: a worker that wakes up late overwrites nothing."""
     stem = f"video/{claim.session_id}.{claim.number}"
     keys = {"video": f"{stem}.mp4", "poster": f"{stem}.poster.jpg", "preview": f"{stem}.preview.jpg"}
@@ -96,6 +108,7 @@ def _publish(t: Tools, claim: Claim, files: dict[str, Path], facts: VideoFacts) 
                 conflict_target=[Rendition.submission, Rendition.kind],
                 update={Rendition.path: keys[kind], Rendition.made_at: moment},
             ).execute()
+        renditions.order(claim.session_id, further, moment)
         advance(
             claim, Stage.DONE, reason="video_stored", generated_video_path=keys["video"], video_creation_end=moment,
             loudness=facts.gain, fail_reason=None,

@@ -24,7 +24,11 @@ class Tools:
         """Raises CampaignError; a row's campaign folder must stay for as long as its rows are on their way."""
         return load_campaign(name)
 
-    def video_spec(self, campaign: Campaign) -> VideoSpec:
+    def formats(self, campaign: Campaign) -> tuple[str, ...]:
+        """Of which videos to make of each song; square comes first."""
+        return self.settings.video_formats or campaign.video.formats
+
+    def video_spec(self, campaign: Campaign, format: str = "square", caption: tuple[str, ...] = ()) -> VideoSpec:
         s = self.settings
         art = campaign.artwork
         folder = s.video_assets_dir
@@ -34,7 +38,7 @@ class Tools:
             needle=folder / s.video_needle if folder else art.needle,
             size=s.video_resolution, fps=s.video_fps, rpm=s.vinyl_rpm, crf=s.video_crf, photo_size=s.pet_image_size,
             record_size=s.vinyl_size, audio_bitrate=s.audio_bitrate, loudness_lufs=s.loudness_lufs,
-            true_peak_db=s.true_peak_db,
+            true_peak_db=s.true_peak_db, format=format, caption=caption,
         )
 
 

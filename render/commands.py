@@ -13,7 +13,7 @@ QUIET = ["-hide_banner", "-nostdin", "-nostats", "-progress", "pipe:1", "-stats_
 ONLY_FILES = ["-protocol_whitelist", "file,pipe"]
 # Nothing but the two streams: copied chapters or cover art have made 30 s clips 81 minutes long.
 BARE = ["-map_metadata", "-1", "-map_chapters", "-1", "-dn", "-sn"]
-X264 = "chromaloc=1:rc-lookahead=10:ref=1:psy-rd=0,0:chroma-qp-offset=4:zones=0,0,b=1.6"
+X264 = "chromaloc=1:rc-lookahead=10:ref=1:psy-rd=0,0:chroma-qp-offset=4:trellis=2:subme=9:qcomp=0.3:zones=0,0,b=3"
 SILENCE_DB = -60
 SILENCE_SECONDS = 0.5
 
@@ -53,8 +53,8 @@ def turn_args(ffmpeg: str, spec: VideoSpec, out: Path) -> list[str]:
     preset fast as it is 8.9 MB, 0.965, 131 MB, and 300 MB for a story; slow 8.8 MB in twice the time; veryfast 8.0 MB,
     0.957. A look-ahead of 10 frames and one reference bring the memory to 87 MB, and 170 MB for a story. The first frame
     gets more (zones): what stands still is then never mended later, so that it does not pulse once a turn. Less for
-    noise that rotates away (psy-rd) and for colour pays for it: 7.9 MB, 0.975, of which grooves that stand still in the
-    artwork brought 0.005.
+    the others (qcomp), for noise that rotates away (psy-rd) and for colour, and a longer search, pay for it: 7.7 MB.
+    docs/rendering.md has the figures of each.
     """
     return [ffmpeg, *QUIET, "-loglevel", "error", "-y",
             *ONLY_FILES, "-f", "rawvideo", "-pix_fmt", "yuv420p", "-video_size", f"{spec.width}x{spec.height}",
@@ -64,6 +64,13 @@ def turn_args(ffmpeg: str, spec: VideoSpec, out: Path) -> list[str]:
             "-flags", "+cgop", "-x264-params", X264,
             "-color_range", "tv", "-colorspace", "smpte170m", "-color_primaries", "bt709", "-color_trc", "bt709",
             "-f", "mp4", file_url(out)]
+
+
+def picture_args(ffmpeg: str, video: Path, number: int, out: Path) -> list[str]:
+    """One decoded picture of a video without sound, counted from 0, as raw yuv420p."""
+    return [ffmpeg, *QUIET, "-loglevel", "error", "-y", *ONLY_FILES, "-threads", "1", "-f", "mp4", "-i", file_url(video),
+            *BARE, "-vf", f"trim=start_frame={number}:end_frame={number + 1}",
+            "-pix_fmt", "yuv420p", "-f", "rawvideo", file_url(out)]
 
 
 def aac_options(spec: VideoSpec, rate: int, sound_filter: str) -> list[str]:

@@ -112,6 +112,13 @@ def turn(scene: Scene, frames: int) -> Iterator[bytes]:
         yield _frame(still, turned, mask, scene.corner)
 
 
+def approach(scene: Scene, frames: int, count: int) -> Iterator[bytes]:
+    """The last `count` frames of such a turn and the first of the next, as turn gives them."""
+    still, square, mask = _planes(scene.still), _planes(scene.square), _halved(scene.mask)
+    for number in (*range(frames - count, frames), 0):
+        yield _frame(still, _turned(square, -360 * number / frames), mask, scene.corner)
+
+
 def _turned(planes: Planes, degrees: float) -> Planes:
     return _map(lambda plane: plane.rotate(degrees, Image.Resampling.BICUBIC), planes)
 

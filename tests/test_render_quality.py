@@ -9,7 +9,7 @@ import pytest
 from render.spec import VideoSpec
 from render.video import VideoFacts, prepare_turn, render_video
 from render_media import ART, FFMPEG, photo, run, small_spec, song
-from scripts.benchmarks.quality import SECONDS, SOUND_KBIT, fur_photo
+from scripts.benchmarks.quality import SECONDS, SOUND_KBIT, fur_photo, seam
 
 MB = 1024 * 1024
 FPS = 10
@@ -96,3 +96,7 @@ def test_two_minutes_of_a_detailed_photo_stay_under_eight_megabytes(fur_turn: Pa
     size, turns = fur_turn.stat().st_size, SECONDS * product().actual_rpm / 60
     assert turns == 40
     assert size * turns + SECONDS * SOUND_KBIT * 125 < 8 * MB
+
+
+def test_the_last_picture_leads_to_the_first_as_each_to_the_next(fur_turn: Path) -> None:
+    assert seam(fur_turn, product()) == pytest.approx(1, abs=0.1)

@@ -1,11 +1,14 @@
-"""Our renderer against encoding every frame, in the same run, on a song and a photo made for it.
+"""Our renderer against encoding every frame, and against the least that could be done, in the same run.
 
-    scripts/bench render [--seconds 120] [--rounds 3]
+    scripts/bench render [--seconds 60 120 240] [--rounds 3]
 
-Each way runs in a process of its own; wall, CPU (its ffmpegs included) and peak RSS are the kernel's figures for it.
-Ways take turns, and the median round counts, so that a busy machine slows all of them alike. "every_frame" pipes one
-turn to ffmpeg, whose loop filter repeats it, and encodes all frames. "ours" does everything from nothing: it checks
-and measures the song, too; "ours_prepared" finds the turn and the check's figures as a worker does.
+Each way runs in a process of its own; wall, CPU (its ffmpegs included) and the peak memory of its largest process are the
+kernel's figures for it. Ways take turns and the median round counts, so that a busy machine slows all of them alike.
+720 px at 15 fps: "every_frame" pipes one turn to ffmpeg, whose loop filter repeats it, and encodes all frames. "ours" does
+everything from nothing: it checks and measures the song, too; "prepared" finds the turn, and nothing else. "floor" is one
+ffmpeg that decodes the song, measures it by ebur128, encodes the same AAC and copies the turn's packets: no gain could
+be known to it. At 30 fps, the product's own: "square", "hd" and "story" of one song, one after the other, as our jobs do.
+Ends with 1 when a wish is not fulfilled.
 """
 
 import argparse
@@ -23,22 +26,33 @@ from typing import Any
 
 from PIL import Image, ImageOps
 
-from render.audio import AudioReport, check_song
+from render import commands
+from render.audio import AudioReport
 from render.ffmpeg import find_ffmpeg
-from render.probe import song_header
+from render.probe import song_header, tags_end
 from render.spec import VideoSpec
 from render.video import prepare_turn, render_video
 
 ART = Path(__file__).resolve().parents[2] / "petsong" / "campaigns" / "valentines" / "art"
-WALL_AT_MOST, CPU_AT_MOST = 1 / 6, 1 / 7
-WAYS = ("every_frame", "ours", "ours_prepared", "ours_30fps", "ours_prepared_30fps")
+CAPTION = ("Biscuit", "with love from Robin")
+WAYS = ("every_frame", "ours", "prepared", "floor")
+FORMATS = ("square", "hd", "story")
+FORMATS_OF_SECONDS = 120.0
+# What is wanted: of every frame's wall and CPU, by the song's seconds; of the floor; of a song's formats; of any process.
+RATIOS = {120.0: (1 / 8, 1 / 8), 240.0: (1 / 8.5, 1 / 10)}
+OF_FLOOR = 1.3
+FORMATS_SECONDS = 12.0
+PEAK_MB = {"square": 120, "hd": 160, "story": 200}
 
 CHORDS = "floor(mod(t,8)/2)"
 LEFT = (f"0.16*sin(2*PI*(110+27.5*{CHORDS})*t)+0.12*sin(2*PI*(220+55*{CHORDS})*t)*exp(-2*mod(t,0.5))"
         "+0.08*sin(2*PI*1320*t)*exp(-6*mod(t,0.25))+0.05*(random(0)-0.5)*exp(-20*mod(t,0.25))"
         "+0.25*sin(2*PI*55*t)*exp(-9*mod(t,1))")
 RIGHT = LEFT.replace("1320", "1760").replace("random(0)", "random(1)")
+Figures = dict[str, float]
 
+
+# ---- what is rendered
 
 def make_song(path: Path, seconds: float, ffmpeg: str) -> None:
     """Chords, a bass drum, bells and hi-hats in stereo, as MP3."""
@@ -59,9 +73,11 @@ def make_photo(path: Path) -> None:
     Image.merge("RGB", bands).save(path, quality=92)
 
 
-def spec_of(fps: int) -> VideoSpec:
-    return VideoSpec(ART / "background.png", ART / "record.png", ART / "needle.png", fps=fps)
+def spec_of(fps: int, format: str = "square") -> VideoSpec:
+    return VideoSpec(ART / "background.png", ART / "record.png", ART / "needle.png", fps=fps, format=format, caption=CAPTION)
 
+
+# ---- the ways
 
 def every_frame(photo: Path, song: Path, out: Path, ffmpeg: str, fps: int = 15) -> None:
     """The obvious way: compose a turn, let ffmpeg's loop filter repeat the pictures, encode each of them."""
@@ -101,11 +117,14 @@ def _pictures(photo: Path, spec: VideoSpec) -> Iterator[bytes]:
         yield picture.convert("RGB").tobytes()
 
 
-def ours(photo: Path, song: Path, out: Path, ffmpeg: str, fps: int, room: Path | None) -> None:
-    report = None
-    if room:
-        report = AudioReport.from_dict(json.loads((room / "report.json").read_text()))
-    render_video(photo, song, out, spec_of(fps), ffmpeg=ffmpeg, cache=room, report=report)
+def floor_argv(room: Path) -> list[str]:
+    """The least: one process, one decode, of which one branch is measured and the other encoded."""
+    song, spec = room / "song.mp3", spec_of(15)
+    split = "[1:a]asplit[a][b];[a]ebur128=peak=true:framelog=verbose,anullsink"
+    return [find_ffmpeg(), "-nostdin", "-v", "error", "-y", "-stream_loop", "-1", "-f", "mp4", "-i", str(room / "turn.mp4"),
+            *commands.song_input(song, tags_end(song)), "-filter_complex", split, "-map", "0:v", "-map", "[b]", "-c:v", "copy",
+            *commands.aac_options(spec, song_header(song).sample_rate, ""), "-t", f"{song_header(song).seconds:.3f}",
+            "-movflags", "+faststart", str(room / "floor.mp4")]
 
 
 def run_one(way: str, room: Path) -> None:
@@ -113,14 +132,24 @@ def run_one(way: str, room: Path) -> None:
     photo, song, out, ffmpeg = room / "photo.jpg", room / "song.mp3", room / f"{way}.mp4", find_ffmpeg()
     if way == "every_frame":
         every_frame(photo, song, out, ffmpeg)
+    elif way == "square":
+        facts = render_video(photo, song, out, spec_of(30), ffmpeg=ffmpeg)
+        (room / "report.json").write_text(json.dumps(facts.report.as_dict()))
+    elif way in FORMATS:
+        report = AudioReport.from_dict(json.loads((room / "report.json").read_text()))
+        render_video(photo, song, out, spec_of(30, way), ffmpeg=ffmpeg, report=report, sound=room / "square.mp4")
     else:
-        ours(photo, song, out, ffmpeg, 30 if "30fps" in way else 15, room if "prepared" in way else None)
+        cache = room / "cache" if way == "prepared" else None
+        render_video(photo, song, out, spec_of(15), ffmpeg=ffmpeg, cache=cache)
 
 
-def measure(way: str, room: Path) -> dict[str, float]:
+# ---- measuring
+
+def measure(way: str, room: Path) -> Figures:
     """Run one way in a process of its own and read its costs from the kernel."""
     began = time.monotonic()
-    process = subprocess.Popen([sys.executable, "-m", "scripts.benchmarks.render", "--way", way, "--room", str(room)])
+    ours = [sys.executable, "-m", "scripts.benchmarks.render", "--way", way, "--room", str(room)]
+    process = subprocess.Popen(floor_argv(room) if way == "floor" else ours)
     _, status, usage = os.wait4(process.pid, 0)
     wall = time.monotonic() - began
     process.returncode = os.waitstatus_to_exitcode(status)
@@ -129,57 +158,83 @@ def measure(way: str, room: Path) -> dict[str, float]:
     return {"wall_s": wall, "cpu_s": usage.ru_utime + usage.ru_stime, "peak_rss_mb": usage.ru_maxrss / 1024}
 
 
-def compare(room: Path, seconds: float, rounds: int) -> bool:
-    """Print one JSON line for each way; True when ours is within the required ratios."""
-    runs: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
+def medians(ways: tuple[str, ...], room: Path, rounds: int) -> dict[str, Figures]:
+    runs: dict[str, list[Figures]] = {way: [] for way in ways}
     for _ in range(rounds):
-        for way in WAYS:
+        for way in ways:
             runs[way].append(measure(way, room))
-    base = _median(runs["every_frame"])
-    within = True
-    for way in WAYS:
-        figures = _median(runs[way])
-        line: dict[str, Any] = {"bench": "render", "way": way, "fps": 30 if "30fps" in way else 15, "song_s": seconds,
-                                **{name: round(value, 2) for name, value in figures.items()},
-                                "bytes": (room / f"{way}.mp4").stat().st_size}
-        if way != "every_frame":
-            wall, cpu = figures["wall_s"] / base["wall_s"], figures["cpu_s"] / base["cpu_s"]
-            line |= {"wall_ratio": f"1/{1 / wall:.1f}", "cpu_ratio": f"1/{1 / cpu:.1f}"}
-            if way == "ours":
-                within = line["within"] = wall <= WALL_AT_MOST and cpu <= CPU_AT_MOST
-        print(json.dumps(line), flush=True)
-    return within
+    return {way: {name: statistics.median(run[name] for run in found) for name in found[0]} for way, found in runs.items()}
 
 
-def _median(runs: list[dict[str, float]]) -> dict[str, float]:
-    return {name: statistics.median(run[name] for run in runs) for name in runs[0]}
+def tell(way: str, seconds: float, figures: Figures, room: Path, within: bool | None = None, **more: Any) -> bool:
+    """Print one line; whether all that is wanted of it is so."""
+    line: dict[str, Any] = {"bench": "render", "way": way, "song_s": seconds, **{k: round(v, 2) for k, v in figures.items()},
+                            "bytes": (room / f"{way}.mp4").stat().st_size, **more}
+    print(json.dumps(line if within is None else line | {"within": within}), flush=True)
+    return within is not False
+
+
+def compare(room: Path, seconds: float, rounds: int) -> bool:
+    """One song's ways."""
+    found = medians(WAYS, room, rounds)
+    base, floor = found["every_frame"], found["floor"]
+    good = tell("every_frame", seconds, base, room) and tell("floor", seconds, floor, room)
+    for way in ("ours", "prepared"):
+        wall, cpu = (found[way][name] / base[name] for name in ("wall_s", "cpu_s"))
+        more = {"wall_ratio": f"1/{1 / wall:.1f}", "cpu_ratio": f"1/{1 / cpu:.1f}"}
+        within = None
+        if way == "prepared":
+            of_floor = found[way]["wall_s"] / floor["wall_s"]
+            more["of_floor"] = f"{of_floor:.2f}"
+            within = of_floor <= OF_FLOOR if seconds in RATIOS else None
+        elif seconds in RATIOS:
+            within = wall <= RATIOS[seconds][0] and cpu <= RATIOS[seconds][1]
+        good = tell(way, seconds, found[way], room, within, **more) and good
+    return good
+
+
+def formats(room: Path, seconds: float, rounds: int) -> bool:
+    """One song's formats: how long they take together, and how much memory each."""
+    found = medians(FORMATS, room, rounds)
+    good = all([tell(way, seconds, found[way], room, found[way]["peak_rss_mb"] <= PEAK_MB[way]) for way in FORMATS])
+    wall = sum(figures["wall_s"] for figures in found.values())
+    within = wall < FORMATS_SECONDS
+    line = {"bench": "render", "way": "+".join(FORMATS), "song_s": seconds, "wall_s": round(wall, 2), "within": within}
+    print(json.dumps(line), flush=True)
+    return good and within
 
 
 def prepare(room: Path, seconds: float) -> None:
     ffmpeg = find_ffmpeg()
     make_song(room / "song.mp3", seconds, ffmpeg)
     make_photo(room / "photo.jpg")
-    (room / "report.json").write_text(json.dumps(check_song(room / "song.mp3", ffmpeg=ffmpeg).as_dict()))
-    for fps in (15, 30):
-        prepare_turn(room / "photo.jpg", spec_of(fps), room, ffmpeg=ffmpeg)
+    made = prepare_turn(room / "photo.jpg", spec_of(15), room / "cache", ffmpeg=ffmpeg)
+    (room / "turn.mp4").write_bytes(made.read_bytes())
+
+
+def run(room: Path, seconds: float, rounds: int, with_formats: bool) -> bool:
+    room.mkdir(parents=True, exist_ok=True)
+    prepare(room, seconds)
+    good = compare(room, seconds, rounds)
+    return (formats(room, seconds, rounds) and good) if with_formats else good
 
 
 def main() -> None:
     parser = argparse.ArgumentParser("scripts/bench render", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=120, help="length of the song (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, nargs="+", default=[60.0, 120.0, 240.0], help="songs (default: 60 120 240)")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each way (default: %(default)s)")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="work here and leave the videos")
-    parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
+    parser.add_argument("--way", choices=(*WAYS[:3], *FORMATS), help=argparse.SUPPRESS)
     parser.add_argument("--room", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.way:
         run_one(args.way, args.room)
         return
-    with tempfile.TemporaryDirectory() as folder:
-        room = args.keep or Path(folder)
-        room.mkdir(parents=True, exist_ok=True)
-        prepare(room, args.seconds)
-        sys.exit(0 if compare(room, args.seconds, args.rounds) else 1)
+    of = FORMATS_OF_SECONDS if FORMATS_OF_SECONDS in args.seconds else args.seconds[0]
+    with tempfile.TemporaryDirectory(prefix="petsong-bench-") as folder:
+        rooms = [(args.keep or Path(folder)) / f"{seconds:g}" for seconds in args.seconds]
+        good = [run(room, seconds, args.rounds, seconds == of) for room, seconds in zip(rooms, args.seconds, strict=True)]
+    sys.exit(0 if all(good) else 1)
 
 
 if __name__ == "__main__":

@@ -183,7 +183,7 @@ def _wrong_length(pictures: float, sound: float, row: Row, fps: float) -> str:
 def files_have_rows(r: Records) -> list[str]:
     """Once the clearing away of what is an hour old was done: no file without a row, no row without its files."""
     named = {key: row["session_id"] for row in r.submissions for key in _keys(row)}
-    named |= {rendition["path"]: rendition["session_id"] for rendition in r.renditions}
+    named |= {rendition["path"]: rendition["session_id"] for rendition in r.renditions if rendition["path"]}
     stray = [f"{key} belongs to no row" for key in r.disk if key not in named]
     return stray + [f"{session_id}: {key} is not there" for key, session_id in named.items() if key not in r.disk]
 

@@ -36,7 +36,7 @@ SCALED = {
 }
 # Constants that are no settings; both are pauses of ten minutes.
 CONSTANTS = {"jobs.collect.UNREACHABLE_SECONDS": 6, "jobs.produce.OWN_FAULT_SECONDS": 6}
-SMALL_VIDEOS = {"VIDEO_RESOLUTION": "120", "VIDEO_FPS": str(FPS), "VINYL_RPM": "60"}
+SMALL_VIDEOS = {"VIDEO_FORMATS": "square", "VIDEO_RESOLUTION": "120", "VIDEO_FPS": str(FPS), "VINYL_RPM": "60"}
 # Songs come thirty times as fast as to a real service, so one renderer more.
 WORKERS = {"WORKERS": "dispatch:1,sonauto:2,downloads:2,renders:2,periodic:1"}
 POOLS = {"worker": ("dispatch", "sonauto", "downloads", "periodic"), "renderer": ("renders",)}
