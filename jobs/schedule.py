@@ -20,9 +20,11 @@ from rq.serializers import JSONSerializer
 from rq_scheduler import Scheduler
 
 from jobs.tools import tools
-from jobs.upkeep import mark
-from petsong import database
+from jobs.upkeep import CHECK_ALERTS_SECONDS
+from petsong import alerts, database
+from petsong.emergency import tell_of_lost_database
 from petsong.migrate import MigrationsPending
+from petsong.pools import mark
 from petsong.queues import DAY, JOBS, patient_client
 from petsong.settings import Settings, SettingsError
 
@@ -57,6 +59,8 @@ def periodic_jobs(settings: Settings) -> list[Periodic]:
         Periodic("check_credits", max(1, round(s.credits_check_interval))),
         Periodic("check_timeouts", max(1, round(s.timeout_check_interval))),
         Periodic("sweep", max(1, round(s.sweep_interval))),
+        Periodic("deliver_outbox", 10),  # what was written is enqueued at once; this is for the next tries
+        Periodic("check_alerts", CHECK_ALERTS_SECONDS),
         Periodic("cleanup_old_files", cron="0 3 * * *"),
     ]
 
@@ -104,8 +108,10 @@ def _sign_of_life() -> None:
     try:
         with database.connection():
             mark("scheduler")
+            alerts.pass_on(tools().queues)
     except (database.DatabaseLost, *database.CONNECTION_ERRORS) as error:
         log.warning("no sign of life written", extra={"error": type(error).__name__})
+        tell_of_lost_database(tools().settings, tools().queues.client)
 
 
 def run(settings: Settings) -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from redis.exceptions import RedisError
 
+from jobs.renditions import send_for_next
 from jobs.tools import Tools, tools
 from jobs.wrapper import job, without_database
-from petsong import database, retention
+from petsong import credits, database, outbox, retention
 from petsong.lifecycle.claims import later
 from petsong.lifecycle.readback import overdue_news
 from petsong.lifecycle.recovery import (
@@ -21,11 +22,13 @@ from petsong.lifecycle.recovery import (
     free_rows_of_the_dead,
 )
 from petsong.lifecycle.stages import Stage
-from petsong.models import CreditReading, Submission, Tick
+from petsong.models import Submission, Tick
+from petsong.pools import mark
 from petsong.settings import Settings
 
 log = logging.getLogger(__name__)
 SCRATCH_SECONDS = 3600
+CHECK_ALERTS_SECONDS = 60
 DAY = 86_400
 
 
@@ -36,7 +39,7 @@ def check_credits() -> None:
     t = tools()
     with without_database():
         usable = t.service.balance()
-    CreditReading.insert(at=database.now(), usable=usable).execute()
+    credits.record_reading(t.settings, usable)
     mark("check_credits")
     if usable is None:
         log.error("balance not to be had")
@@ -46,14 +49,6 @@ def check_credits() -> None:
         log.warning("credits low", extra={"usable": usable})
     if usable:
         t.queues.enqueue("process_pending_queue")
-
-
-def mark(name: str) -> None:
-    """Remember that a duty was done just now."""
-    moment = database.now()
-    Tick.insert(name=name, last_at=moment).on_conflict(
-        conflict_target=[Tick.name], update={Tick.last_at: moment}
-    ).execute()
 
 
 # ---- limits
@@ -105,6 +100,7 @@ def run_sweep(t: Tools) -> None:
         for name, session_id in due_jobs():
             if (name, session_id) not in waiting:
                 t.queues.enqueue(name, session_id, front=name == "create_video")
+        send_for_next(t)
         if not t.queues.queue("sonauto").count:  # a side job stands in nobody's way
             for row in _timing_due():
                 t.queues.enqueue("fetch_word_timing", row.session_id)
@@ -112,6 +108,8 @@ def run_sweep(t: Tools) -> None:
         log.warning("the queues can't be read", extra={"error": type(error).__name__})
     if Submission.select().where(Submission.stage.in_([Stage.QUEUED, Stage.SENDING])).exists():
         t.queues.enqueue("process_pending_queue")
+    if outbox.due():
+        t.queues.enqueue("deliver_outbox")
     _catch_up(t)
     if begin_tick("orphans", SCRATCH_SECONDS):
         remove_orphans(t)
@@ -125,7 +123,8 @@ def _catch_up(t: Tools) -> None:
     """Where the scheduler is dead, its other duties are done all the same, if later."""
     s = t.settings
     for name, interval in (
-        ("check_credits", s.credits_check_interval), ("check_timeouts", s.timeout_check_interval), ("cleanup_old_files", DAY)
+        ("check_credits", s.credits_check_interval), ("check_timeouts", s.timeout_check_interval),
+        ("check_alerts", CHECK_ALERTS_SECONDS), ("cleanup_old_files", DAY),
     ):
         tick = Tick.get_or_none(Tick.name == name)
         if tick is None or tick.last_at < later(database.now(), -2 * interval):

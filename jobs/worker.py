@@ -12,7 +12,7 @@ import signal
 import socket
 import sys
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from types import FrameType
 from typing import Any
 
@@ -20,20 +20,22 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.worker import HerokuWorker
 
-from jobs import collect, dispatch, produce, upkeep
+from jobs import collect, deliver, dispatch, produce, renditions, upkeep
 from jobs.lost_pools import LostPools
 from jobs.tools import Tools, tools
 from jobs.wrapper import holder, name_pool
-from petsong import database
+from petsong import alerts, database
 from petsong.migrate import MigrationsPending
 from petsong.models import Heartbeat
 from petsong.queues import JOBS, Queues, impatient_client, patient_client
 from petsong.settings import QUEUE_NAMES, SettingsError
+from render.features import features
 from render.spec import RenderError
 
 log = logging.getLogger(__name__)
-PRELOADED = (collect, dispatch, produce, upkeep)  # imported here, jobs start in milliseconds
+PRELOADED = (collect, deliver, dispatch, produce, renditions, upkeep)  # imported here, jobs start in milliseconds
 HEARTBEAT_SECONDS = 5.0
+FACTS_AFTER_SECONDS = 3.0
 SWEEP_LOOK_SECONDS = 5.0
 STOP_SECONDS = 20.0
 QUICK_DEATH_SECONDS = 5.0
@@ -58,6 +60,7 @@ class Pool:
     places: list[Place]
     name: str = field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}")
     stopping: bool = False
+    ffmpeg: dict[str, Any] | None = None  # its features, where songs or videos are made
 
     def run(self) -> None:
         signal.signal(signal.SIGTERM, self._stop)
@@ -67,7 +70,7 @@ class Pool:
         # In the parent nothing may wait long: a frozen Redis would keep it from restarting workers.
         quick = replace(self.tools, queues=Queues(impatient_client(self.tools.settings.redis_url)))
         lost_pools = LostPools(self.name)
-        started_at, beat, look = None, 0.0, 0.0
+        started_at, beat, look, facts_at = None, 0.0, 0.0, time.monotonic() + FACTS_AFTER_SECONDS
         while not self.stopping:
             self._reap()
             self._fill()
@@ -76,6 +79,10 @@ class Pool:
                 beat = now + HEARTBEAT_SECONDS
                 started_at = self._safely(lambda since=started_at: self._heartbeat(since)) or started_at
                 self._safely(lambda: self._bury_lost_pools(quick, lost_pools))
+                self._safely(lambda: alerts.pass_on(quick.queues))
+            if now >= facts_at:
+                facts_at = float("inf")
+                self._look_at_ffmpeg()
             if now >= look:
                 look = now + min(SWEEP_LOOK_SECONDS, self.tools.settings.sweep_interval)
                 self._safely(lambda: upkeep.sweep_if_late(quick))
@@ -102,10 +109,19 @@ class Pool:
         counts: dict[str, int] = {}
         for place in self.places:
             counts[place.queue] = counts.get(place.queue, 0) + bool(place.pid)
-        Heartbeat.insert(name=self.name, at=moment, started_at=started_at, queues=counts).on_conflict(
-            conflict_target=[Heartbeat.name], update={Heartbeat.at: moment, Heartbeat.queues: counts}
+        facts = {"ffmpeg": self.ffmpeg, "disk_percent": alerts.disk_percent(self.tools.settings.video_storage)}
+        Heartbeat.insert(name=self.name, at=moment, started_at=started_at, queues=counts, facts=facts).on_conflict(
+            conflict_target=[Heartbeat.name],
+            update={Heartbeat.at: moment, Heartbeat.queues: counts, Heartbeat.facts: facts},
         ).execute()
         return started_at
+
+    def _look_at_ffmpeg(self) -> None:
+        """What this machine's ffmpeg can do, for `doctor`. Once, and not before the first jobs; some tenths of a second."""
+        if any(place.queue in ("downloads", "renders") for place in self.places):
+            self.ffmpeg = asdict(features(self.tools.ffmpeg))
+            if self.ffmpeg["missing"]:
+                log.error("ffmpeg lacks what videos need", extra={"missing": ", ".join(self.ffmpeg["missing"])})
 
     def _bury_lost_pools(self, t: Tools, lost_pools: LostPools) -> None:
         for dead in lost_pools.look(time.monotonic()):
@@ -190,6 +206,7 @@ def _horse_killed(job: Job, pid: int, status: int, _usage: Any) -> None:
     try:
         with database.connection():
             upkeep.bury(tools(), holder(pid))
+            alerts.pass_on(tools().queues)
     except (database.DatabaseLost, *database.CONNECTION_ERRORS):
         log.warning("the lease ends by itself", extra={"message_id": job.id})
 

@@ -13,11 +13,13 @@ from typing import TypeVar
 
 from rq.exceptions import ShutDownImminentException
 
-from petsong import database, logs
+from jobs.tools import tools
+from petsong import alerts, database, logs, outbox
 from petsong.lifecycle.claims import Claim, ClaimLost, release, take
 from petsong.lifecycle.orders import end_without_song
 from petsong.lifecycle.recovery import job_for
 from petsong.lifecycle.stages import MAX_TRIES, Stage
+from petsong.models import Submission
 from petsong.settings import Settings
 
 log = logging.getLogger("jobs")
@@ -31,16 +33,33 @@ def job(function: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(function)
     def run(*ids: str) -> None:
         began = time.monotonic()
-        fields = {"job": function.__name__, **({"session_id": ids[0]} if ids else {})}
-        with logs.bind(**fields), database.connection():
+        with logs.bind(job=function.__name__), database.connection(), named_in_log(*ids):
             try:
                 function(*ids)
             except ClaimLost as error:
                 log.info("claim lost: %s", error)
             finally:
                 log.info("job ended", extra={"ms": round((time.monotonic() - began) * 1000)})
+                _send_messages()
 
     return run
+
+
+@contextmanager
+def named_in_log(*ids: str) -> Iterator[None]:
+    """Every line within names the song, and the request that brought it: one id from the form to the video."""
+    if not ids:
+        yield
+        return
+    row = Submission.select(Submission.request_id).where(Submission.session_id == ids[0]).first()
+    with logs.bind(session_id=ids[0], request_id=row.request_id if row else None):
+        yield
+
+
+def _send_messages() -> None:
+    """Only where there is something to tell, because the tools take settings, ffmpeg and a database to make."""
+    if logs.CRITICALS.kept or outbox.has_written():
+        alerts.pass_on(tools().queues)
 
 
 _pool = "no-pool"

@@ -1,4 +1,7 @@
-"""Word timing → WebVTT, a line a cue, so that the words stand under the video while they are sung."""
+"""Word timing → WebVTT, a line a cue, each later word with its own time stamp.
+
+Browsers show the lines under the video; the result page reads the same file to light up the words while they are sung.
+"""
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -29,12 +32,25 @@ def _lines(words: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
 
 
 def _text(line: list[dict[str, Any]]) -> str:
-    text = " ".join(LABEL.sub("", word["word"]).strip() for word in line)
-    return " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;") or "♪"
+    """The words, each but the first after its <time>, where that lies between its neighbour's and the end, as it must."""
+    parts: list[str] = []
+    last, end = _thousandths(line[0]["start"]), _thousandths(line[-1]["end"])
+    for word in line:
+        text = " ".join(LABEL.sub("", word["word"]).split())
+        if not text:
+            continue
+        start = _thousandths(word["start"])
+        stamp = f"<{_clock(word['start'])}>" if last < start < end else ""
+        last = max(last, start)
+        parts.append(stamp + text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"))
+    return " ".join(parts) or "♪"
+
+
+def _thousandths(seconds: float) -> int:
+    return round(seconds * 1000)
 
 
 def _clock(seconds: float) -> str:
-    thousandths = round(seconds * 1000)
-    minutes, rest = divmod(thousandths, 60_000)
+    minutes, rest = divmod(_thousandths(seconds), 60_000)
     hours, minutes = divmod(minutes, 60)
     return f"{hours:02}:{minutes:02}:{rest // 1000:02}.{rest % 1000:03}"

@@ -70,7 +70,8 @@ def _sqlite(url: str) -> Database:
     path = url.removeprefix("sqlite:///")
     Path(path).expanduser().parent.mkdir(parents=True, exist_ok=True)
     # IMMEDIATE: a deferred BEGIN that later wants to write fails under concurrency instead of waiting.
-    pragmas = {"journal_mode": "wal", "synchronous": "full", "foreign_keys": 1}
+    # secure_delete: what is deleted is overwritten with zeros, so that it is not in the file any more.
+    pragmas = {"journal_mode": "wal", "synchronous": "full", "foreign_keys": 1, "secure_delete": 1}
     return Sqlite(str(Path(path).expanduser()), pragmas=pragmas, timeout=10, lock_type="IMMEDIATE", autoconnect=False)
 
 
@@ -137,6 +138,21 @@ def now() -> datetime:
         moment: datetime = db.execute_sql("SELECT clock_timestamp()").fetchone()[0]
         return moment.astimezone(UTC)
     return datetime.now(UTC)
+
+
+def empty_log() -> bool:
+    """After personal data were deleted, outside of a transaction: SQLite's log still has the pages of before.
+
+    False where somebody reads or writes for longer than a second: the log is overwritten in time, or by the next call.
+    """
+    if is_postgres():  # its own vacuum does that
+        return True
+    db.execute_sql("PRAGMA busy_timeout = 1000")
+    try:
+        busy: int = db.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+    finally:
+        db.execute_sql("PRAGMA busy_timeout = 10000")
+    return not busy
 
 
 def is_postgres() -> bool:

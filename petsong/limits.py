@@ -13,7 +13,8 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from petsong import database
+from petsong import database, spending, switch
+from petsong.campaigns.loader import Campaign
 from petsong.lifecycle.claims import later
 from petsong.lifecycle.sending import occupies_slot
 from petsong.lifecycle.stages import ENDS, Stage
@@ -26,6 +27,7 @@ READING_STALE_SECONDS = 900
 GENERATION_GUESS_SECONDS = 90.0
 PRODUCTION_SECONDS = 15.0
 RENDER_SECONDS = 4.0  # of each that waits for its video
+SOLD_OUT = "Sorry, we're all sold out!"
 
 
 # ---- addresses
@@ -125,11 +127,26 @@ def _ordered_since(settings: Settings, reading: datetime, moment: datetime) -> i
 
 
 def sold_out(settings: Settings) -> bool:
-    """Whether the credits, less the price of all queued and uncharged songs, fall under one song's price."""
-    affordable = affordable_songs(settings)
+    """Whether credits or spending limits, less the price of all queued and uncharged songs, fall under one song's price."""
+    limits = [affordable_songs(settings), spending.songs_left(settings, database.now())]
+    affordable = min((songs for songs in limits if songs is not None), default=None)
     if affordable is None:
         return False
     return affordable - Submission.select().where(Submission.stage == Stage.QUEUED).count() < 1
+
+
+def closing_reason(settings: Settings, campaign: Campaign) -> tuple[str, str] | None:
+    """Why no songs are taken at the moment (code, message for the visitor), or None."""
+    now = switch.standing(campaign, database.now())
+    if not now.is_open:
+        return "sold_out", now.message
+    if now.opening.cap is not None and campaign_count(campaign.name) >= now.opening.cap:
+        return "sold_out", SOLD_OUT
+    if sold_out(settings):
+        return "sold_out", SOLD_OUT
+    if expected_wait(settings) > settings.max_wait_minutes * 60:
+        return "busy", "So many songs are being made right now. Please come back a little later."
+    return None
 
 
 # ---- visitors

@@ -3,8 +3,10 @@
 Names, photos, tokens, keys, full addresses and bodies never go here; they stand on the row and leave with it.
 """
 import logging
+import os
 import re
 import sys
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -22,7 +24,7 @@ _PLAIN = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName
 class _Stamp(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         for key, value in (_bound.get() or {}).items():
-            if not hasattr(record, key):
+            if value is not None and not hasattr(record, key):
                 setattr(record, key, value)
         return True
 
@@ -53,6 +55,21 @@ def mask_token(path: str) -> str:
     return _TOKEN.sub(r"\1…", path)
 
 
+class Criticals(logging.Handler):
+    """CRITICAL lines as (time, message), kept until somebody with a connection makes alerts of them."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.CRITICAL)
+        self.kept: deque[tuple[float, str]] = deque(maxlen=100)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.kept.append((record.created, record.getMessage()))
+
+
+CRITICALS = Criticals()
+os.register_at_fork(after_in_child=CRITICALS.kept.clear)  # the parent tells its own
+
+
 def configure(level: str, style: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     if style == "json":
@@ -62,7 +79,7 @@ def configure(level: str, style: str) -> None:
     handler.addFilter(_Stamp())
     handler.addFilter(_Discreet())
     root = logging.getLogger()
-    root.handlers[:] = [handler]
+    root.handlers[:] = [handler, CRITICALS]
     root.setLevel(level)
     # peewee tells every statement with its values at DEBUG, the limiter visitors' addresses at INFO
     for chatty in ("urllib3", "PIL", "rq.worker", "rq_scheduler", "peewee", "flask-limiter", "werkzeug"):
@@ -84,6 +101,15 @@ def _discreet(event: Any, _: Any) -> Any:
         request = event["request"]
         event["request"] = {"method": request.get("method"), "url": mask_token(request.get("url", ""))}
     return event
+
+
+def begin_request(request_id: str) -> None:
+    """Every line until `end_request` names this request."""
+    _bound.set({"request_id": request_id})
+
+
+def end_request() -> None:
+    _bound.set(None)
 
 
 @contextmanager

@@ -76,6 +76,9 @@ class Submission(Base):
     word_timing = JSONField(null=True)
     timing_check_at = UTCField(null=True)
     files_removed_at = UTCField(null=True)
+    rerender_at = UTCField(null=True)  # a finished song's video is to be made anew; when that is due, or a lease ends
+    rerender_tries = IntegerField(null=True)  # of the last such order
+    request_id = CharField(64, null=True)  # of the request that brought it; on every log line about it, to the render
 
     class Meta:
         table_name = "submissions"
@@ -89,8 +92,18 @@ Submission.add_index(Submission.lease_until, where=SQL("lease_until IS NOT NULL"
 Submission.add_index(Submission.timing_check_at, where=SQL("timing_check_at IS NOT NULL"))
 # the latest acceptance
 Submission.add_index(Submission.sent_to_llm)
-# retention, newest first
-Submission.add_index(Submission.created_at)
+# retention; the operator's list, filtered and counted from the index alone, newest first. On PostgreSQL pet_name and
+# session_id are indexed by their beginning as well.
+Submission.add_index(Submission.index(
+    Submission.created_at, Submission.session_id, Submission.entry_status, Submission.stage, Submission.fail_reason,
+    Submission.campaign, name="submissions_desk",
+))
+# videos to be made anew
+Submission.add_index(Submission.rerender_at, where=SQL("rerender_at IS NOT NULL"))
+# the overview: ends of the last hours and days, the last failures, how long the oldest of a stage is there
+Submission.add_index(Submission.stage, Submission.stage_since)
+# metrics: songs by stage and reason, from the index alone
+Submission.add_index(Submission.stage, Submission.fail_reason)
 
 
 class Attempt(Base):
@@ -123,6 +136,8 @@ class Attempt(Base):
 Attempt.add_index(Attempt.call_started_at, where=SQL("ended_at IS NULL"))
 # credits spent since the last reading; songs accepted meanwhile
 Attempt.add_index(Attempt.ended_at)
+# what the orders of the last hour and day cost
+Attempt.add_index(Attempt.index(Attempt.call_started_at, name="attempts_called"))
 
 
 class Event(Base):
@@ -142,6 +157,10 @@ class Event(Base):
         table_name = "events"
 
 
+# what happened lately: metrics, alerts
+Event.add_index(Event.at)
+
+
 class WebhookReceipt(Base):
     id = AutoField()
     attempt = ForeignKeyField(Attempt, backref="receipts", on_delete="CASCADE")
@@ -153,29 +172,47 @@ class WebhookReceipt(Base):
         table_name = "webhook_receipts"
 
 
+# metrics: hints of the last hour
+WebhookReceipt.add_index(WebhookReceipt.at)
+
+
 class CreditReading(Base):
     """The service's balance at a moment; `usable` is null when it was not to be had."""
 
     id = AutoField()
     at = UTCField(index=True)  # the newest reading
     usable = IntegerField(null=True)
+    unexplained = IntegerField(null=True)  # credits gone since the reading before for which there is no order
 
     class Meta:
         table_name = "credit_readings"
 
 
 class Rendition(Base):
-    """A file made from a done submission beside its video: poster, preview, further formats."""
+    """A file made from a done submission beside its video: poster, preview, further formats.
+
+    Poster and preview come with the video. A further format is ordered then, and its path is empty until it is made.
+    """
 
     id = AutoField()
     submission = ForeignKeyField(Submission, backref="renditions", on_delete="CASCADE", column_name="session_id")
     kind = CharField(20)
     path = CharField(500)
-    made_at = UTCField()
+    made_at = UTCField()  # ordered, where there is no path yet
+    claim_no = IntegerField(default=0, constraints=[SQL("DEFAULT 0")])  # of a further format's last claim
+    tries = IntegerField(default=0, constraints=[SQL("DEFAULT 0")])  # begun since it was ordered
+    next_try_at = UTCField(null=True)  # made, or given up, where it is null; the end of a lease while somebody works on it
+    width = IntegerField(null=True)
+    height = IntegerField(null=True)
+    bytes = IntegerField(null=True)
 
     class Meta:
         table_name = "renditions"
         indexes = ((("submission", "kind"), True),)
+
+
+# the further formats that are due
+Rendition.add_index(Rendition.next_try_at, where=SQL("next_try_at IS NOT NULL"))
 
 
 class IdempotencyKey(Base):
@@ -205,13 +242,14 @@ class Heartbeat(Base):
     at = UTCField()
     started_at = UTCField()
     queues = JSONField()  # {queue: live workers}
+    facts = JSONField(null=True)  # {ffmpeg: {…}, disk_percent}: what the pool's machine can do and has left
 
     class Meta:
         table_name = "heartbeats"
 
 
 class Breaker(Base):
-    """The sending breaker: a row while sending pauses."""
+    """A row while sending pauses: "sending", the service refuses everybody; "spending", too much was spent lately."""
 
     name = CharField(primary_key=True)
     failures = IntegerField()
@@ -223,8 +261,92 @@ class Breaker(Base):
         table_name = "breakers"
 
 
+class OutboxMessage(Base):
+    """What leaves us, written in the transaction of what it tells: an alert, or an event for the agency."""
+
+    id = CharField(64, primary_key=True)  # webhook-id: the same at every try, so that receivers can tell repeats
+    kind = CharField(50)
+    destination = CharField(20)  # alert, event
+    payload = JSONField()  # no names
+    created_at = UTCField(index=True)  # newest first; retention
+    state = CharField(20, default="waiting")  # waiting, delivered, given_up, no_address
+    next_try_at = UTCField(null=True)  # null when it is over
+    tries = IntegerField(default=0)
+    last_answer = CharField(300, default="")
+
+    class Meta:
+        table_name = "outbox"
+
+
+# the desk's list of one state
+OutboxMessage.add_index(OutboxMessage.state, OutboxMessage.created_at)
+# what is due
+OutboxMessage.add_index(OutboxMessage.next_try_at, where=SQL("next_try_at IS NOT NULL"))
+
+
+class Delivery(Base):
+    """One try to deliver a message, or an operator's word that it be tried again."""
+
+    id = AutoField()
+    message = ForeignKeyField(OutboxMessage, backref="deliveries", on_delete="CASCADE")
+    destination = CharField(20)
+    at = UTCField()
+    status = IntegerField(null=True)  # HTTP; null where no answer came
+    note = CharField(300, default="")
+    ms = IntegerField(null=True)
+
+    class Meta:
+        table_name = "deliveries"
+
+
+# how the last try at a destination went
+Delivery.add_index(Delivery.destination, Delivery.at)
+
+
+class Alert(Base):
+    """A condition that the operator was told of, so that it is told once an hour, and when it is over."""
+
+    key = CharField(primary_key=True)
+    kind = CharField(50)
+    severity = CharField(20)  # critical, error, warning
+    text = TextField()
+    since = UTCField()
+    last_at = UTCField()
+    sent_at = UTCField()
+    suppressed = IntegerField(default=0)  # since sent_at
+    resolved_at = UTCField(null=True)
+
+    class Meta:
+        table_name = "alerts"
+
+
+class Switch(Base):
+    """What an operator set over settings and campaign file: "campaign:NAME", "spending"."""
+
+    name = CharField(primary_key=True)
+    value = JSONField()
+
+    class Meta:
+        table_name = "switches"
+
+
+class OperatorAction(Base):
+    """What an operator did that is no move of a song; those stand among its events."""
+
+    id = AutoField()
+    at = UTCField(index=True)  # newest first
+    who = CharField(100)
+    action = CharField(50)
+    subject = CharField(255, default="")  # a session id, a campaign, a setting
+    detail = TextField(default="")
+
+    class Meta:
+        table_name = "operator_actions"
+
+
 TABLES: list[type[Base]] = [
     Submission, Attempt, Event, WebhookReceipt, CreditReading, Rendition, IdempotencyKey, Tick, Heartbeat, Breaker,
+    OutboxMessage, Delivery, Alert, Switch, OperatorAction,
 ]
 
 

@@ -16,6 +16,8 @@ from redis.retry import Retry
 from rq import Queue
 from rq.serializers import JSONSerializer
 
+from petsong.settings import QUEUE_NAMES
+
 log = logging.getLogger(__name__)
 SKIP_SECONDS = 5.0
 DAY = 86_400
@@ -36,9 +38,13 @@ JOBS = {
     "download_audio": JobKind("jobs.collect.download_audio", "downloads", 170),
     "prepare_record": JobKind("jobs.produce.prepare_record", "renders", 150),
     "create_video": JobKind("jobs.produce.create_video", "renders", 290),
+    "rerender_video": JobKind("jobs.rerender.rerender_video", "renders", 290),
+    "create_rendition": JobKind("jobs.renditions.create_rendition", "renders", 290),
     "check_credits": JobKind("jobs.upkeep.check_credits", "periodic", 75),
     "check_timeouts": JobKind("jobs.upkeep.check_timeouts", "periodic", 120),
     "sweep": JobKind("jobs.upkeep.sweep", "periodic", 120),
+    "deliver_outbox": JobKind("jobs.deliver.deliver_outbox", "periodic", 120),
+    "check_alerts": JobKind("jobs.deliver.check_alerts", "periodic", 75),
     "cleanup_old_files": JobKind("jobs.upkeep.cleanup_old_files", "periodic", 3600),
 }
 
@@ -90,8 +96,10 @@ class Queues:
         """
         if job == "process_pending_queue":
             return bool(queue.count)
+        if not front and job not in ("create_rendition", "deliver_outbox"):
+            return False
         prefix = "-".join([job, *ids, ""])
-        return front and any(job_id.startswith(prefix) for job_id in queue.get_job_ids(0, 100))
+        return any(job_id.startswith(prefix) for job_id in queue.get_job_ids(0, 100 if front else -1))
 
     def waiting(self, *names: str) -> set[tuple[str, str]]:
         """(job, session id) of every message that waits in these queues. Raises RedisError."""
@@ -101,6 +109,16 @@ class Queues:
                 job, _, rest = job_id.partition("-")
                 found.add((job, rest.rpartition("-")[0]))
         return found
+
+    def depths(self) -> dict[str, int] | None:
+        """{queue: messages that wait}, in one question, so that a frozen Redis is waited for once; None: no answer."""
+        pipe = self.client.pipeline(transaction=False)
+        for name in QUEUE_NAMES:
+            pipe.llen(self.queue(name).key)
+        try:
+            return dict(zip(QUEUE_NAMES, pipe.execute(), strict=True))
+        except RedisError:
+            return None
 
     def ping(self) -> bool:
         try:

@@ -1,12 +1,13 @@
 """What happens to personal data in the end: files, names, lyrics and the service's answers go; a statistic stays."""
-import hmac
 import logging
+import re
 from collections.abc import Iterator
-from hashlib import sha256
+from itertools import islice
 from typing import Any
 
-from petsong import database
+from petsong import database, outbox
 from petsong.database import db
+from petsong.lifecycle.arrival import hashed_cookie
 from petsong.lifecycle.claims import later
 from petsong.lifecycle.stages import ENDS
 from petsong.models import Attempt, CreditReading, Event, Heartbeat, IdempotencyKey, Rendition, Submission
@@ -17,6 +18,8 @@ log = logging.getLogger(__name__)
 DAY = 86_400
 ORPHAN_SECONDS = 3600
 ROWS_PER_PASS = 500
+SESSION_OF_KEY = re.compile(r"[a-z]+/([A-Za-z0-9]+)")
+BY_HAND = ("retried", "cancelled", "deleted", "erased", "rerender_ordered")  # events whose detail is "by …" and no more
 
 
 def remove_expired(settings: Settings, storage: Storage) -> int:
@@ -26,6 +29,7 @@ def remove_expired(settings: Settings, storage: Storage) -> int:
         removed += sum(_forgotten(settings, storage, row) for row in rows)
         after = rows[-1].session_id
     _prune(settings)
+    database.empty_log()
     return removed
 
 
@@ -51,12 +55,11 @@ def forget(settings: Settings, storage: Storage, row: Any) -> bool:
 
     In one transaction with the files' removal: an operator's retry comes before it, or too late. False: it came before.
     """
-    cookie = hmac.new(settings.secret_key.encode(), row.cookie_id.encode(), sha256).hexdigest()
     with db.atomic():
         changed = Submission.update(
             owner_name="", pet_name="", owner_name_said="", pet_name_said="", lyrics=None, llm_full_response=None,
-            llm_response=None, word_timing=None, timing_check_at=None, cookie_id=cookie,
-            files_removed_at=database.now(),
+            llm_response=None, word_timing=None, timing_check_at=None, cookie_id=hashed_cookie(settings, row.cookie_id),
+            files_removed_at=database.now(), rerender_at=None,
         ).where(
             Submission.session_id == row.session_id, Submission.stage.in_(ENDS), Submission.files_removed_at.is_null()
         ).execute()
@@ -64,33 +67,61 @@ def forget(settings: Settings, storage: Storage, row: Any) -> bool:
             return False
         for key in keys_of(row):
             storage.delete(key)
-        Event.update(detail="").where(Event.submission == row.session_id).execute()
+        # Who did something by hand stays: that is the audit log, and no visitor's name.
+        Event.update(detail="").where(Event.submission == row.session_id, Event.reason.not_in(BY_HAND)).execute()
         Attempt.update(outcome_detail="").where(Attempt.submission == row.session_id).execute()
         Rendition.delete().where(Rendition.submission == row.session_id).execute()
     return True
 
 
 def keys_of(row: Any) -> list[str]:
-    named = [row.photo_path, row.generated_song_path, row.generated_video_path]
-    return [key for key in named if key] + [rendition.path for rendition in row.renditions]
+    return _own_keys(row) + [rendition.path for rendition in row.renditions if rendition.path]
+
+
+def _own_keys(row: Any) -> list[str]:
+    return [key for key in (row.photo_path, row.generated_song_path, row.generated_video_path) if key]
 
 
 def _prune(settings: Settings) -> None:
     moment = database.now()
     IdempotencyKey.delete().where(IdempotencyKey.created_at < later(moment, -DAY)).execute()
     CreditReading.delete().where(CreditReading.at < later(moment, -settings.file_retention_days * DAY)).execute()
+    outbox.prune(later(moment, -settings.file_retention_days * DAY))
     Heartbeat.delete().where(Heartbeat.at < later(moment, -DAY)).execute()
 
+
+# ---- files and rows that miss each other
 
 def orphans(storage: Storage) -> Iterator[str]:
     """Keys that no row names, an hour old: left by whoever died between the file and its row."""
     oldest = database.now().timestamp() - ORPHAN_SECONDS
-    for key, modified in storage.list_keys():
-        if modified < oldest and not _is_named(key):
-            yield key
+    old = (key for key, modified in storage.list_keys() if modified < oldest)
+    while some := list(islice(old, ROWS_PER_PASS)):
+        named = _named_by(_rows_of(some))
+        yield from (key for key in some if key not in named)
 
 
-def _is_named(key: str) -> bool:
-    session_id = key.partition("/")[2].partition(".")[0]
-    row = Submission.get_or_none(Submission.session_id == session_id)
-    return row is not None and key in keys_of(row)
+def _rows_of(keys: list[str]) -> list[Any]:
+    """Rows that may name these keys; those whose data are gone name nothing."""
+    ids = {found[1] for key in keys if (found := SESSION_OF_KEY.match(key))}
+    columns = (Submission.session_id, Submission.photo_path, Submission.generated_song_path, Submission.generated_video_path)
+    mine = Submission.session_id.in_(list(ids)) & Submission.files_removed_at.is_null()
+    return list(Submission.select(*columns).where(mine))
+
+
+def _named_by(rows: list[Any]) -> set[str]:
+    ids = [row.session_id for row in rows]
+    renditions: Any = Rendition.select(Rendition.path).where(Rendition.submission.in_(ids))
+    return {key for row in rows for key in _own_keys(row)} | {rendition.path for rendition in renditions}
+
+
+def missing(storage: Storage) -> Iterator[tuple[str, str]]:
+    """(session id, key) where a row names a file that is not there."""
+    after = ""
+    while rows := list(
+        Submission.select().where(Submission.session_id > after, Submission.files_removed_at.is_null())
+        .order_by(Submission.session_id).limit(ROWS_PER_PASS)
+    ):
+        after = rows[-1].session_id
+        for row in rows:
+            yield from ((row.session_id, key) for key in keys_of(row) if storage.stat(key) is None)

@@ -2,6 +2,7 @@
 
 Units are seconds (fractions allowed) unless the name says otherwise. `describe()` feeds the README's table.
 """
+import base64
 import os
 import re
 from collections.abc import Mapping
@@ -10,9 +11,18 @@ from typing import Annotated, Any
 from urllib.parse import SplitResult, urlsplit
 
 from dotenv import dotenv_values
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
-from petsong.campaigns.loader import CampaignError, load_campaign
+from petsong.campaigns.loader import CampaignError, checked_formats, load_campaign
 
 QUEUE_NAMES = ("dispatch", "sonauto", "downloads", "renders", "periodic")
 
@@ -59,6 +69,14 @@ def _address(value: str) -> SplitResult:
     return parts
 
 
+def _is_signing_secret(text: str) -> bool:
+    try:
+        key = base64.b64decode(text.removeprefix("whsec_"), validate=True)
+    except ValueError:
+        return False
+    return text.startswith("whsec_") and 24 <= len(key) <= 64
+
+
 class Settings(BaseModel):
     """Frozen; attribute names are the variables' names in lower case."""
 
@@ -83,6 +101,8 @@ class Settings(BaseModel):
     poll_interval: float = _setting(20, "read-back of songs in the making", example="20", gt=0)
     min_available_credits: int = _setting(5000, "warn below", example="5000", ge=0)
     song_price_credits: int = _setting(100, "price of one song", example="100", ge=0)
+    spend_limit_per_hour: int = _setting(0, "credits; when orders of the last hour cost that much, sending stops until the hour has moved on; 0: no limit", example="5000", ge=0)
+    spend_limit_per_day: int = _setting(0, "the same for the last 24 hours", example="50000", ge=0)
     webhook_timeout_minutes: float = _setting(10, "no news after this is a warning", example="10", gt=0)
     unknown_after_minutes: float = _setting(10, "a call without an answer may be repeated, flagged, after this", example="10", gt=0)
     song_max_minutes: float = _setting(20, "no song takes longer", example="20", gt=0)
@@ -98,6 +118,7 @@ class Settings(BaseModel):
     turn_cache: Path = _setting(Path("storage/turns"), "prepared record turns, local to each renderer, safe to delete", example="./storage/turns")
     media_base_url: str = _setting("", "a CDN in front of /storage; downloads redirect there", example="https://media.example.com")
     sendfile: str = _setting("off", "let the proxy send files", example="x-accel", pattern="^(off|x-accel|x-sendfile)$")
+    video_formats: Words = _setting((), "videos of each song, square first, of square, hd and story; default: the campaign's", example="square,hd,story")
     video_fps: int = _setting(30, "frames per second", example="30", ge=1, le=60)
     vinyl_rpm: float = _setting(20, "turns per minute, rounded to whole frames per turn", example="20", gt=0, le=100)
     video_resolution: int = _setting(720, "width and height, pixels", example="720", ge=120, le=2160)
@@ -121,6 +142,15 @@ class Settings(BaseModel):
     trusted_proxies: int = _setting(0, "proxy hops whose X-Forwarded-For counts", example="1", ge=0, le=5)
     admin_username: str = _setting("admin", "operator's pages", example="admin")
     admin_password: str = _setting("", "without it the operator's pages are 404", example="a long random word")
+    metrics_token: str = _setting("", "bearer token for /metrics, at least 16 characters; without it there is none (404)", example="the output of: openssl rand -hex 32", pattern="^(|.{16,})$")
+    outgoing_origins: Words = _setting((), "origins that the two addresses below may use although http or in a private network", example="http://10.0.0.5:9000")
+    alert_webhook_url: str = _setting("", "where alerts go, such as a chat's incoming webhook; https", example="https://chat.example.com/hooks/petsong")
+    alert_webhook_secret: str = _setting("", "signs alerts: whsec_ and base64 of 24 to 64 bytes; several with spaces between", example="whsec_ZXhhbXBsZS1zZWNyZXQtZXhhbXBsZS1zZWNyZXQ=")
+    events_webhook_url: str = _setting("", "where submission.succeeded and submission.failed go; https", example="https://agency.example.com/petsong")
+    events_webhook_secret: str = _setting("", "signs events, in the same form; needed with EVENTS_WEBHOOK_URL", example="whsec_ZXhhbXBsZS1zZWNyZXQtZXhhbXBsZS1zZWNyZXQ=", validate_default=True)
+    alert_failure_percent: float = _setting(20, "alert when so many of an hour's ended songs failed, from five failures on", example="20", gt=0, le=100)
+    alert_silence_minutes: float = _setting(30, "alert when no song succeeded for so long though some wait", example="30", gt=0)
+    alert_waiting_minutes: float = _setting(60, "alert when a song waits longer for its turn", example="60", gt=0)
     workers: Workers = _setting("dispatch:1,sonauto:2,downloads:2,renders:1,periodic:1", "processes per queue", example="dispatch:1,sonauto:2,downloads:2,renders:1,periodic:1", validate_default=True)
     port: int = _setting(8000, "web", example="8000", ge=1, le=65535)
     web_concurrency: int = _setting(2, "gunicorn processes of 8 threads", example="2", ge=1, le=64)
@@ -176,6 +206,49 @@ class Settings(BaseModel):
         for host in value:
             if not re.fullmatch(r"https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:\d{1,5})?|(\*\.)?[A-Za-z0-9.-]+", host):
                 raise ValueError(f"“{host}” is neither a host, nor *.domain, nor an origin such as http://127.0.0.1:9000")
+        return value
+
+    @field_validator("spend_limit_per_hour", "spend_limit_per_day")
+    @classmethod
+    def _spending(cls, value: int, info: ValidationInfo) -> int:
+        price = info.data.get("song_price_credits", 0)
+        if 0 < value < price:
+            raise ValueError(f"is less than the {price} credits of one song (SONG_PRICE_CREDITS), so that none would ever be sent; 0 is no limit")
+        return value
+
+    @field_validator("video_formats")
+    @classmethod
+    def _formats(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return checked_formats(value) if value else value
+
+    @field_validator("outgoing_origins")
+    @classmethod
+    def _own_network(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            if not re.fullmatch(r"https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:\d{1,5})?", origin):
+                raise ValueError(f"“{origin}” is not an origin: scheme, host and port, no path")
+        return value
+
+    @field_validator("alert_webhook_url", "events_webhook_url")
+    @classmethod
+    def _receiver(cls, value: str, info: ValidationInfo) -> str:
+        """Its path may be a secret, so nothing of it is quoted."""
+        parts = _address(value)
+        if value and (parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc):
+            raise ValueError("is not a web address starting with https://")
+        origin = f"{parts.scheme}://{parts.netloc}".lower()
+        if parts.scheme == "http" and origin not in {allowed.lower() for allowed in info.data.get("outgoing_origins", ())}:
+            raise ValueError("is not https; for a receiver in your own network add its origin to OUTGOING_ORIGINS")
+        return value
+
+    @field_validator("alert_webhook_secret", "events_webhook_secret")
+    @classmethod
+    def _signing(cls, value: str, info: ValidationInfo) -> str:
+        for secret in value.split():
+            if not _is_signing_secret(secret):
+                raise ValueError("is not whsec_ and base64 of 24 to 64 bytes (several: with spaces between)")
+        if info.field_name == "events_webhook_secret" and info.data.get("events_webhook_url") and not value:
+            raise ValueError("is required where EVENTS_WEBHOOK_URL is set: the agency tells by it that an event is ours")
         return value
 
     @property

@@ -18,7 +18,7 @@ from urllib.parse import quote, urljoin, urlsplit
 import requests
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionError, NewConnectionError
 
-from petsong.downloads import guarded_session, log_call
+from petsong.transport import guarded_session, log_call
 
 log = logging.getLogger("petsong.sonauto")
 

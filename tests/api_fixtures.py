@@ -13,7 +13,7 @@ import pytest
 
 from api_kit import Api, Gunicorn, let_go
 from kit import empty_tables
-from petsong import database
+from petsong import database, logs
 from scripts.servers import PostgresServer
 
 
@@ -37,6 +37,7 @@ def root_logger() -> Iterator[logging.Logger]:
     handlers, level = root.handlers[:], root.level
     yield root
     root.handlers[:] = handlers
+    logs.CRITICALS.kept.clear()  # the next test's process has nothing to tell of this one
     root.setLevel(level)
 
 

@@ -10,6 +10,7 @@ from flask import Flask
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from petsong import database
+from petsong.lifecycle import renditions
 from petsong.migrate import migrate
 from petsong.models import Rendition, Submission
 from petsong.settings import Settings
@@ -65,11 +66,15 @@ class Site:
             Submission.insert(**{**values, **changes}).execute()
         return session_id
 
-    def add_rendition(self, session_id: str, kind: str, picture: bytes = b"") -> None:
-        path = f"video/{session_id}-{kind}.jpg"
-        self.app.extensions["petsong"].storage.put_bytes(path, picture)
+    def add_rendition(self, session_id: str, kind: str, content: bytes = b"", **changes: Any) -> None:
+        path = f"video/{session_id}-{kind}.{'jpg' if kind in ('poster', 'preview') else 'mp4'}"
+        self.app.extensions["petsong"].storage.put_bytes(path, content)
         with database.connection():
-            Rendition.insert(submission=session_id, kind=kind, path=path, made_at=database.now()).execute()
+            Rendition.insert(submission=session_id, kind=kind, path=path, made_at=database.now(), **changes).execute()
+
+    def order_formats(self, session_id: str, *kinds: str) -> None:
+        with database.connection():
+            renditions.order(session_id, kinds, database.now())
 
     def change(self, session_id: str, **changes: Any) -> None:
         with database.connection():

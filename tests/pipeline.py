@@ -48,7 +48,7 @@ FAST: dict[str, Any] = {
     "timeout_check_interval": 0.5, "unknown_after_minutes": 0.015, "song_max_minutes": 0.5, "webhook_timeout_minutes": 0.3,
     "retry_backoff": (0.1, 0.2, 0.3), "api_request_timeout_seconds": 1, "form_submit_retry": 1000,
     "workers": {"dispatch": 1, "sonauto": 2, "downloads": 1, "renders": 1, "periodic": 1},
-    "video_resolution": 120, "video_fps": 5, "vinyl_rpm": 60, "log_format": "text",
+    "video_formats": ("square",), "video_resolution": 120, "video_fps": 5, "vinyl_rpm": 60, "log_format": "text",
 }
 # Constants of the product that are no settings, scaled down likewise: in the test's own process and in pools,
 TUNED: dict[str, float] = {
@@ -57,7 +57,7 @@ TUNED: dict[str, float] = {
 # and where a test waits for leases to end.
 LEASES: dict[str, float] = {
     "jobs.dispatch.LEASE_SECONDS": 2, "jobs.collect.READBACK_LEASE_SECONDS": 2, "jobs.collect.DOWNLOAD_LEASE_SECONDS": 2,
-    "jobs.produce.LEASE_SECONDS": 4,
+    "jobs.produce.LEASE_SECONDS": 4, "jobs.renditions.LEASE_SECONDS": 4,
 }
 # Where a pool's job can be stopped: owner, attribute, before or after it, and what its arguments must name.
 # Never inside a transaction: there SQLite would stand still for everybody, as long as the freeze lasts.
@@ -71,6 +71,9 @@ POINTS = {
     "render_begins": ("jobs.produce", "render_video", "before", ""),
     "render_made": ("jobs.produce", "render_video", "after", ""),
     "video_stored": ("petsong.storage.LocalStorage", "put_file", "after", "video/"),
+    "format_begins": ("jobs.renditions", "render_video", "before", ""),
+    "format_made": ("jobs.renditions", "render_video", "after", ""),
+    "format_stored": ("petsong.storage.LocalStorage", "put_file", "after", ".hd."),
 }
 
 

@@ -9,7 +9,7 @@ import pytest
 from api_kit import Api, check_error
 from kit import age
 from petsong import database, retention
-from petsong.models import Submission
+from petsong.models import Rendition, Submission
 
 pytest_plugins = "api_fixtures"
 
@@ -110,10 +110,34 @@ def test_a_finished_song_tells_all(api: Api) -> None:
         "success": True, "session_id": "song1", "status": "success", "owner_name": "Marisol", "pet_name": "Biscuit",
         "video_url": "/storage/video/song1.mp4", "poster_url": None, "captions_url": None, "duration_seconds": 61.5,
         "downloads": [{
-            "format": "square", "url": "/storage/video/song1.mp4?download=1",
-            "filename": "Biscuit - Pet love songs for Valentine's Day.mp4",
+            "format": "square", "label": "Square", "url": "/storage/video/song1.mp4?download=1",
+            "filename": "Biscuit - Pet love songs for Valentine's Day.mp4", "width": 720, "height": 720, "bytes": None,
         }],
     }
+
+
+def test_further_formats_are_offered_once_they_are_there(api: Api) -> None:
+    finish(api, pet_name="Zoë / Max")
+    api.parts.storage.put_bytes("video/song1.mp4", b"12345")
+    api.order_formats("song1", "hd", "story")
+    before = api.get("/api/results/song1")
+    assert [it["format"] for it in before.get_json()["downloads"]] == ["square"]
+    with database.connection():
+        Rendition.delete().execute()
+    api.add_rendition("song1", "story", b"1234567", width=1080, height=1920, bytes=7)
+    api.add_rendition("song1", "hd", b"123456", width=1080, height=1080, bytes=6)
+    api.add_rendition("song1", "poster", b"jpeg")
+    after = api.get("/api/results/song1", **{"If-None-Match": before.headers["ETag"]})
+    assert after.status_code == 200
+    square, hd, story = after.get_json()["downloads"]
+    assert square["bytes"] == 5
+    assert hd == {
+        "format": "hd", "label": "HD", "url": "/storage/video/song1.hd.mp4?download=1",
+        "filename": "Zoë - Max - Pet love songs for Valentine's Day (HD).mp4",
+        "width": 1080, "height": 1080, "bytes": 6,
+    }
+    assert (story["format"], story["label"], story["width"], story["height"]) == ("story", "Story", 1080, 1920)
+    assert api.get(story["url"]).data == b"1234567"
 
 
 def test_poster_and_captions_are_named_where_they_are(api: Api) -> None:
@@ -180,7 +204,8 @@ def test_an_expired_song_is_410(api: Api, stage: str, word: str) -> None:
         retention.forget(api.settings, api.parts.storage, Submission.get_by_id("song1"))
     body = check_error(api.get("/api/results/song1"), 410, "expired")
     assert KNOWN <= set(body) and (body["status"], body["owner_name"], body["pet_name"]) == (word, "", "")
-    assert status(api, "song1")["status"] == word
+    gone = check_error(api.get("/api/submissions/song1/status"), 410, "expired")
+    assert (gone["session_id"], gone["status"]) == ("song1", word) and "pet_name" not in gone
 
 
 def check_known(body: dict[str, Any], word: str) -> None:

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from petsong.campaigns import loader
-from petsong.campaigns.loader import TAGS, Campaign, CampaignError, load_campaign
-from petsong.web.texts import CAMPAIGN_WORDS, FAILURES
+from petsong.campaigns.loader import FORMATS, TAGS, Campaign, CampaignError, load_campaign
+from petsong.web.languages import texts_in
 
 NAMES: dict[str, Any] = {"owner_name": "Zoë", "pet_name": "रानी", "pet_type": "Cat", "music_vibe": "Romantic"}
 
@@ -62,8 +62,8 @@ def test_every_vibe_has_tags_of_the_service_and_words(valentines: Campaign) -> N
 
 
 def test_the_pages_know_every_text_of_a_campaign(valentines: Campaign) -> None:
-    assert set(CAMPAIGN_WORDS) <= loader.COPY
-    assert set(FAILURES) == loader.FAILURES == set(valentines.fail_messages)
+    assert set(texts_in("en")["campaign"]) == loader.COPY
+    assert set(texts_in("en")["failures"]) == loader.FAILURES == set(valentines.fail_messages)
 
 
 def test_the_service_is_credited(valentines: Campaign) -> None:
@@ -116,6 +116,23 @@ def test_an_unknown_vibe_or_kind_is_an_error(valentines: Campaign) -> None:
             valentines.song_order(**NAMES | wrong)
 
 
+# --- the videos ---
+
+
+def test_valentines_makes_all_formats_with_both_names(valentines: Campaign) -> None:
+    assert valentines.video.formats == FORMATS
+    lines = valentines.caption(owner_name="Zoë", pet_name=" {owner_name}\n%s ")
+    assert lines == ("{owner_name} %s", "with love from Zoë")
+
+
+def test_a_campaign_that_says_nothing_of_videos_makes_the_square_one(folder: Path) -> None:
+    file = folder / "campaign.toml"
+    kept = [line for line in file.read_text("utf-8").splitlines() if not line.startswith(("[video]", "formats =", "caption ="))]
+    file.write_text("\n".join(kept), "utf-8")
+    campaign = load_campaign(folder)
+    assert (campaign.video.formats, campaign.caption(owner_name="Zoë", pet_name="Rani")) == (("square",), ())
+
+
 # --- loading ---
 
 
@@ -128,8 +145,8 @@ def test_artwork_must_be_there_only_when_asked(folder: Path) -> None:
     load_campaign(folder)
     assert problem_of(folder, check_files=True).key == "artwork.background"
     (folder / "art").mkdir()
-    for name in ("background", "record", "needle"):
-        (folder / f"art/{name}.png").write_bytes(b"png")
+    for name in ("background.png", "record.png", "needle.png", "sleeve.svg", "label.svg", "icon.svg", "share.jpg"):
+        (folder / "art" / name).write_bytes(b"picture")
     assert load_campaign(str(folder), check_files=True).artwork.needle.is_file()
 
 
@@ -147,7 +164,8 @@ def test_what_is_no_toml_says_where(folder: Path) -> None:
 WRONG = [
     ('locale = "en_US"', 'locale = "english"', "locale"),
     ('locale = "en_US"', "", "locale"),
-    ('languages = ["en"]', "languages = []", "languages"),
+    ('languages = ["en", "de"]', "languages = []", "languages"),
+    ('languages = ["en", "de"]', 'languages = ["en", "xx"]', "languages"),
     ('name = "spring"', 'name = "summer"', "name"),
     ('name = "spring"', 'name = "../spring"', "name"),
     ('site_name = "Petsong"', 'site_name = "Petsong"\nsite_nam = "x"', "site_nam"),
@@ -164,7 +182,16 @@ WRONG = [
     ('"art/record.png"', '"/etc/passwd"', "artwork.record"),
     ('"art/record.png"', "7", "artwork.record"),
     ('terms = "terms.md"', 'terms = "missing.md"', "terms"),
-    ('accent = "#c2185b"', 'accent = "red; } body {"', "colours.accent"),
+    ('accent = "#c4154b"', 'accent = "red; } body {"', "colours.accent"),
+    ('accent = "#c4154b"', 'accent = "#ffd0d0"', "colours"),
+    ('accent = "#c4154b"', 'acent = "#c4154b"', "colours"),
+    ('["square", "hd", "story"]', '["hd", "square"]', "video.formats"),
+    ('["square", "hd", "story"]', "[]", "video.formats"),
+    ('["square", "hd", "story"]', '["square", "hd", "hd"]', "video.formats"),
+    ('["square", "hd", "story"]', '["square", "wide"]', "video.formats"),
+    ('["{pet_name}", "with', '["{pet}", "with', "video.caption"),
+    ('["{pet_name}", "with', '["", "with', "video.caption"),
+    ('["{pet_name}", "with', '["a", "b", "c", "with', "video.caption"),
     ("[limits]", "[limits]\nform_submit_retry = 5", "limits.form_submit_retry.[key]"),
     ("[limits]", "[limits]\nFORM_SUBMIT_RETRY = [5]", "limits.FORM_SUBMIT_RETRY"),
     ("open = true\n", "open = true\nopens_at = 2027-02-01T00:00:00\n", "opening.opens_at"),

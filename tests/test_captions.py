@@ -14,8 +14,16 @@ def words(*texts: str, pause: float = 0.1, length: float = 0.4) -> list[dict[str
     return [{"word": text, "start": number * step, "end": number * step + length} for number, text in enumerate(texts)]
 
 
+STAMP = re.compile(r"<(\d\d:\d\d:\d\d\.\d{3})>")
+
+
 def cues(timing: list[dict[str, Any]]) -> list[tuple[str, str]]:
-    """[(times, text)] of the file, whose form is checked on the way."""
+    """[(times, words)] of the file, whose form is checked on the way."""
+    return [(times, STAMP.sub("", text)) for times, text in stamped(timing)]
+
+
+def stamped(timing: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """The same with the words' own times."""
     head, *blocks = as_webvtt(timing).rstrip("\n").split("\n\n")
     assert head == "WEBVTT"
     found = []
@@ -34,6 +42,22 @@ def test_a_line_is_a_cue_from_its_first_word_to_its_last() -> None:
     assert cues(words("Marisol", "wakes\n", "Biscuit", "waits")) == [
         ("00:00:00.000 --> 00:00:00.900", "Marisol wakes"), ("00:00:01.000 --> 00:00:01.900", "Biscuit waits"),
     ]
+
+
+def test_each_later_word_of_a_line_carries_its_time() -> None:
+    assert stamped(words("Marisol", "[Chorus] wakes", "up")) == [
+        ("00:00:00.000 --> 00:00:01.400", "Marisol <00:00:00.500>wakes <00:00:01.000>up"),
+    ]
+
+
+@pytest.mark.parametrize("starts", [(1, 1, 1), (1, 0.5, 2), (1, 3, 3), (1, 2, 2)])
+def test_times_that_a_browser_would_refuse_are_left_out(starts: tuple[float, ...]) -> None:
+    """Within a cue they rise, after its beginning and before its end."""
+    timing = [{"word": f"la{number}", "start": start, "end": 2.0} for number, start in enumerate(starts)]
+    ((times, text),) = stamped(timing)
+    assert STAMP.sub("", text) == "la0 la1 la2"
+    found = ["00:00:01.000", *STAMP.findall(text), "00:00:02.000"]
+    assert found == sorted(set(found)), times
 
 
 def test_a_pause_begins_a_new_cue() -> None:

@@ -12,7 +12,7 @@ from rq import Queue
 from rq.serializers import JSONSerializer
 
 from kit import accepted, answer, attempts, make_settings, open_database, row, submit, success
-from petsong import database
+from petsong import database, doctor
 from petsong.lifecycle.answers import record_answer
 from petsong.lifecycle.claims import fail, take
 from petsong.lifecycle.readback import open_questions, receive_hint, record_news
@@ -231,13 +231,13 @@ def test_check_service_with_a_wrong_key_says_so(app: Flask, settings: Settings, 
 
 @pytest.mark.parametrize(("used", "other"), [(0, 1), (1, 0)])
 def test_check_service_names_the_other_address(used: int, other: int) -> None:
-    address, elsewhere = commands.BASE_ADDRESSES[used], commands.BASE_ADDRESSES[other]
-    message = commands.unreachable(make_settings(external_api_url=address))
+    address, elsewhere = doctor.BASE_ADDRESSES[used], doctor.BASE_ADDRESSES[other]
+    message = doctor.unreachable(make_settings(external_api_url=address))
     assert f"try EXTERNAL_API_URL={elsewhere}" in message and message.count(address) == 1
 
 
 def test_check_service_without_a_service_names_both_addresses(app: Flask, settings: Settings) -> None:
     result = check(settings, "--json", external_api_url="http://127.0.0.1:1/v1")
     assert result.exit_code == 1
-    for address in commands.BASE_ADDRESSES:
+    for address in doctor.BASE_ADDRESSES:
         assert address in json.loads(result.stdout)["error"]

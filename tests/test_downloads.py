@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from urllib3.connection import HTTPConnection
 from urllib3.exceptions import ConnectTimeoutError
 
-from petsong.downloads import DownloadError, DownloadFacts, Guard, begins_like_mp3, download_song, guarded_session
+from petsong.downloads import DownloadError, DownloadFacts, begins_like_mp3, download_song
+from petsong.transport import Guard, guarded_session
 
 FRAME = b"\xff\xfb\x90\x00" + bytes(413)  # 128 kbit/s, 44.1 kHz
 MP3 = b"ID3\x04\x00\x00\x00\x00\x00\x0a" + bytes(10) + FRAME * 300

@@ -1,5 +1,5 @@
 """Every interleaving that hypothesis can think of: senders that crash or freeze, answers lost, hints early, late and false,
-an unreachable service, operators who retry. Two promises: no row leaves its end, and no row stays without one.
+an unreachable service, operators who retry and cancel. Two promises: no row leaves its end, and no row stays without one.
 """
 import itertools
 from dataclasses import dataclass, field
@@ -12,6 +12,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 
 import kit
 from petsong.lifecycle.answers import record_answer
+from petsong.lifecycle.cancelling import cancel
 from petsong.lifecycle.claims import Claim, ClaimLost, advance, release, take
 from petsong.lifecycle.operator import ImpossibleMove, retry
 from petsong.lifecycle.orders import end_without_song
@@ -205,6 +206,15 @@ class Lifecycle(RuleBasedStateMachine):
             retry(name, who="operator", has_song=False)
         except ImpossibleMove:
             assert kit.row(name).stage != Stage.FAILED
+
+    @rule(name=rows)
+    def operator_cancels(self, name: str) -> None:
+        before = kit.row(name)
+        try:
+            assert cancel(name, who="operator") == (before.stage not in ENDS)
+            assert (kit.row(name).stage, kit.row(name).fail_reason) == (Stage.FAILED, "cancelled")
+        except ImpossibleMove:
+            assert before.stage in ENDS and before.fail_reason != "cancelled"
 
     # ---- what must hold at every moment
 

@@ -181,6 +181,39 @@ def test_pictures_of_a_song_are_served(site: Api, kind: str) -> None:
     check_private(answer)
 
 
+@pytest.mark.parametrize(("kind", "label"), [("hd", "HD"), ("story", "Story")])
+def test_further_formats_are_served_like_the_video(site: Api, kind: str, label: str) -> None:
+    path = f"/storage/video/song1.{kind}.mp4"
+    assert ask(site, path=path).status_code == 404
+    site.add_rendition("song1", kind, DATA[::-1])
+    answer = ask(site, path=path)
+    assert (answer.status_code, answer.body, answer.headers["Content-Type"]) == (200, DATA[::-1], "video/mp4")
+    assert "Content-Disposition" not in answer.headers
+    check_private(answer)
+    assert ask(site, "HEAD", path=path).headers["Content-Length"] == str(SIZE)
+    part = ask(site, path=path, Range="bytes=-3")
+    assert (part.status_code, part.body) == (206, DATA[2::-1])
+    assert part.headers["Content-Range"] == f"bytes {SIZE - 3}-{SIZE - 1}/{SIZE}"
+    assert ask(site, path=path, **{"If-None-Match": answer.headers["ETag"]}).status_code == 304
+    name = ask(site, path=f"{path}?download=1").headers["Content-Disposition"]
+    assert f'filename="Biscuit - Pet love songs for Valentine\'s Day ({label}).mp4"' in name
+    assert ask(site).body == DATA
+
+
+def test_a_format_that_is_ordered_but_not_made_is_404(site: Api) -> None:
+    site.order_formats("song1", "hd")
+    assert ask(site, path="/storage/video/song1.hd.mp4").status_code == 404
+
+
+@on_sqlite
+def test_only_the_formats_have_addresses_as_videos(site: Api) -> None:
+    for kind in ("poster", "preview", "square", "hd2"):
+        site.add_rendition("song1", kind, b"not a video")
+    for kind in ("poster", "preview", "square", "hd2", "HD", "", "hd.hd", "../hd"):
+        assert ask(site, path=f"/storage/video/song1.{kind}.mp4").status_code == 404, kind
+    assert "(" not in ask(site, path="/storage/poster/song1.jpg?download=1").headers["Content-Disposition"]
+
+
 def test_captions_are_made_from_the_word_timing(site: Api) -> None:
     path = "/storage/captions/song1.vtt"
     assert ask(site, path=path).status_code == 404
@@ -208,7 +241,8 @@ def test_an_expired_song_is_gone(site: Api) -> None:
     site.add_rendition("song1", "poster", b"x")
     with database.connection():
         retention.forget(site.settings, site.parts.storage, Submission.get_by_id("song1"))
-    for path in (VIDEO, "/storage/poster/song1.jpg", "/storage/captions/song1.vtt"):
+    site.add_rendition("song1", "hd", b"x")
+    for path in (VIDEO, "/storage/video/song1.hd.mp4", "/storage/poster/song1.jpg", "/storage/captions/song1.vtt"):
         assert ask(site, path=path).status_code == 404
 
 

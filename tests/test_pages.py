@@ -14,8 +14,9 @@ from PIL import Image
 
 from microsite import ROOT, Site, make_assets
 from petsong import database
-from petsong.web import texts
-from petsong.web.pages import split_lyrics
+from petsong.models import Rendition
+from petsong.web.languages import texts_in
+from petsong.web.lyrics import split_lyrics
 
 HOSTILE = "Zoë\"><script>alert(1)</script>"
 
@@ -111,6 +112,25 @@ def test_result_shows_video_and_lyrics_in_the_html(site: Site, client: FlaskClie
     assert "Sonauto" in text_of(html) and "AI" in text_of(html)
 
 
+def test_result_offers_the_formats_that_are_there_and_says_that_more_come(site: Site, client: FlaskClient) -> None:
+    site.song("song1")
+    plain = client.get("/result/song1").text
+    assert "More formats" not in plain and ".hd.mp4" not in plain
+    site.order_formats("song1", "story")
+    site.add_rendition("song1", "hd", width=1080, height=1080)
+    html = client.get("/result/song1").text
+    assert re.search(r'<a class="button" href="/storage/video/song1.hd.mp4\?download=1" download>', html)
+    assert "Download HD 1080 × 1080" in text_of(html) and "story.mp4" not in html
+    assert "More formats are on their way" in text_of(html)
+
+
+def test_result_does_not_promise_a_format_that_was_given_up(site: Site, client: FlaskClient) -> None:
+    site.order_formats(site.song("song1"), "hd")
+    with database.connection():
+        Rendition.update(next_try_at=None, tries=3).execute()
+    assert "More formats" not in client.get("/result/song1").text
+
+
 def test_result_carries_its_own_link_preview(site: Site, client: FlaskClient) -> None:
     site.add_rendition(site.song("song1"), "preview")
     html = client.get("/result/song1").text
@@ -127,7 +147,7 @@ def test_result_carries_its_own_link_preview(site: Site, client: FlaskClient) ->
 
 def test_a_song_without_pictures_borrows_the_sites_preview_and_has_no_poster(site: Site, client: FlaskClient) -> None:
     html = client.get(f"/result/{site.song('song1')}").text
-    assert "/static/img/share.jpg" in meta(html, "og:image")
+    assert "/look/valentines/share.jpg" in meta(html, "og:image")
     assert "poster=" not in html
 
 
@@ -172,8 +192,8 @@ def test_a_campaigns_braces_are_text_and_names_are_not_templates(site: Site, cli
     [
         ("service_failed", "We couldn't generate your song. Please try again with different inputs."),
         ("rendering_crashed", "Video creation failed. Please try again."),
-        ("timeout", texts.FAILURES["too_long"]),
-        ("queue_timeout", texts.FAILURES["too_long"]),
+        ("timeout", texts_in("en")["failures"]["too_long"]),
+        ("queue_timeout", texts_in("en")["failures"]["too_long"]),
         (None, "We couldn't generate your song. Please try again with different inputs."),
     ],
 )
@@ -221,14 +241,14 @@ def test_pages_have_nothing_inline_nothing_foreign_and_no_cookie(site: Site, cli
     for script in re.findall(r"<script([^>]*)>", answer.text):
         assert 'src="/static/' in script or 'type="application/json"' in script
     for address in re.findall(r'<(?:script|link|img|video|source|use|track)[^>]* (?:src|href|poster)="([^"]*)"', answer.text):
-        assert address.startswith(("/static/", "/storage/", "#", "https://songs.example.com"))
+        assert address.startswith(("/static/", "/look/", "/storage/", "#", "https://songs.example.com"))
     assert "unsafe" not in answer.headers["Content-Security-Policy"]
 
 
 def test_static_files_are_kept_for_a_year_by_their_content(client: FlaskClient) -> None:
     html = client.get("/").text
-    addresses = re.findall(r'"(/static/[^"]+)"', html)
-    assert len(addresses) > 8
+    addresses = re.findall(r'"(/(?:static|look)/[^"]+)"', html)
+    assert len(addresses) > 12
     for address in set(addresses):
         assert re.search(r"\?v=[0-9a-f]{12}$", address), address
         with client.get(address) as answer:
@@ -236,9 +256,10 @@ def test_static_files_are_kept_for_a_year_by_their_content(client: FlaskClient) 
             assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
 
 
+@pytest.mark.parametrize("path", ["/static/css/base.css", "/look/valentines/look.css", "/look/valentines/sleeve.svg"])
 @pytest.mark.parametrize("query", ["", "?v=", "?v=0123456789ab"])
-def test_other_addresses_of_static_files_are_revalidated(client: FlaskClient, query: str) -> None:
-    with client.get(f"/static/css/base.css{query}") as answer:
+def test_other_addresses_of_static_files_are_revalidated(client: FlaskClient, path: str, query: str) -> None:
+    with client.get(path + query) as answer:
         assert answer.status_code == 200
         assert answer.headers["Cache-Control"] == "no-cache"
 

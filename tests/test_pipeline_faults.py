@@ -9,7 +9,7 @@ import pytest
 import requests
 
 import kit
-from petsong.web.texts import FAILURES
+from petsong.web.languages import texts_in
 from pipeline import World
 
 pytest_plugins = "pipeline_fixtures"
@@ -162,5 +162,5 @@ def outcome(world: World, session_id: str) -> tuple[Any, ...]:
     flagged = sum(attempt.flagged for attempt in kit.attempts(session_id))
     tags = [bool(order["tags"]) for order in world.orders(session_id)]
     page = requests.get(f"http://127.0.0.1:{world.port}/result/{session_id}", timeout=10).text
-    said = [kind for kind, text in FAILURES.items() if text.replace("'", "&#39;") in page]
+    said = [kind for kind, text in texts_in("en")["failures"].items() if text.replace("'", "&#39;") in page]
     return row.stage, row.fail_reason, flagged, tags, said[0] if said else ""

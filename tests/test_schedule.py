@@ -21,7 +21,9 @@ pytest_plugins = "pipeline_fixtures"
 # rq-scheduler's crontab announces that it will read times as UTC, which is what our scheduler makes local time be.
 pytestmark = pytest.mark.filterwarnings(r"ignore:Version 0\.22\.0\+ of crontab:FutureWarning")
 
-WANTED = {"process_pending_queue", "check_credits", "check_timeouts", "sweep", "cleanup_old_files"}
+WANTED = {
+    "process_pending_queue", "check_credits", "check_timeouts", "sweep", "deliver_outbox", "check_alerts", "cleanup_old_files",
+}
 
 
 def listed(world: World) -> dict[str, Any]:
@@ -49,7 +51,8 @@ def test_the_list_is_what_the_settings_say(sqlite_world: World) -> None:
     wanted = {periodic.job: (periodic.interval, periodic.cron) for periodic in periodic_jobs(sqlite_world.settings)}
     assert wanted == {
         "process_pending_queue": (60, None), "check_credits": (600, None), "check_timeouts": (300, None),
-        "sweep": (30, None), "cleanup_old_files": (None, "0 3 * * *"),
+        "sweep": (30, None), "deliver_outbox": (10, None), "check_alerts": (60, None),
+        "cleanup_old_files": (None, "0 3 * * *"),
     }
 
 

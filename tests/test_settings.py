@@ -32,6 +32,12 @@ CONTRACT = {
     "LOG_FORMAT": "json",
     "SENTRY_DSN": "",
 }
+BEYOND = {
+    "ALERT_FAILURE_PERCENT", "ALERT_SILENCE_MINUTES", "ALERT_WAITING_MINUTES", "ALERT_WEBHOOK_SECRET",
+    "ALERT_WEBHOOK_URL", "EVENTS_WEBHOOK_SECRET", "EVENTS_WEBHOOK_URL", "METRICS_TOKEN", "OUTGOING_ORIGINS",
+    "SPEND_LIMIT_PER_DAY", "SPEND_LIMIT_PER_HOUR", "TURN_CACHE", "VIDEO_FORMATS", "WEB_CONCURRENCY",
+}
+NEEDS = {"events_webhook_url": "EVENTS_WEBHOOK_SECRET"}  # an example that is right together with another
 
 
 def load(**environ: str) -> Settings:
@@ -41,7 +47,7 @@ def load(**environ: str) -> Settings:
 def test_every_setting_has_its_contracted_default() -> None:
     found = {name: default for name, default, _ in describe()}
     assert CONTRACT.items() <= found.items()
-    assert set(found) - set(CONTRACT) == {"TURN_CACHE", "WEB_CONCURRENCY"}
+    assert set(found) - set(CONTRACT) == BEYOND
     assert all(description for _, _, description in describe())
 
 
@@ -55,7 +61,10 @@ def test_every_setting_has_an_example_that_is_right() -> None:
         extra = field.json_schema_extra
         example = extra["example"] if isinstance(extra, dict) else None
         if example and name != "video_assets_dir":
-            load(**{name.upper(): str(example)})
+            together = {name.upper(): str(example)}
+            if name in NEEDS:
+                together[NEEDS[name]] = "whsec_ZXhhbXBsZS1zZWNyZXQtZXhhbXBsZS1zZWNyZXQ="
+            load(**together)
 
 
 # ---- what is wrong
@@ -82,6 +91,7 @@ def test_every_setting_has_an_example_that_is_right() -> None:
     ("MIN_AVAILABLE_CREDITS", "-1"), ("SONG_PRICE_CREDITS", "-1"), ("API_REQUEST_TIMEOUT_SECONDS", "61"),
     ("API_REQUEST_TIMEOUT_SECONDS", "nan"), ("RETRY_BACKOFF", "soon"), ("RETRY_BACKOFF", "10,-1"), ("RETRY_BACKOFF", ","),
     ("RETRY_BACKOFF", "10,nan"), ("RETRY_BACKOFF", "inf"), ("SENDFILE", "yes"), ("STORAGE_URL", "s3://bucket"),
+    ("VIDEO_FORMATS", "hd"), ("VIDEO_FORMATS", "square,wide"), ("VIDEO_FORMATS", "square,hd,hd"),
     ("VIDEO_FPS", "0"), ("VIDEO_FPS", "61"), ("VINYL_RPM", "0"), ("VINYL_RPM", "nan"), ("VIDEO_RESOLUTION", "4000"),
     ("VIDEO_CRF", "52"),
     ("PET_IMAGE_SIZE", "10"), ("VINYL_SIZE", "2000"), ("AUDIO_BITRATE", "192"), ("AUDIO_BITRATE", "192k -y"),
@@ -128,7 +138,7 @@ def test_secrets_do_not_stand_in_the_message() -> None:
     ("SONG_HOSTS", "cdn.example.com, *.example.com , http://[::1]:9000"),
     ("ALLOWED_ORIGINS", "http://localhost:3000,https://a.example"),
     ("RETRY_BACKOFF", "0.5"), ("RETRY_BACKOFF", " 1 , 2 "), ("SWEEP_INTERVAL", "0.5"), ("TRUSTED_PROXIES", "2"),
-    ("WORKERS", "renders:0"),
+    ("WORKERS", "renders:0"), ("VIDEO_FORMATS", "square"), ("VIDEO_FORMATS", "square, story"),
 ])
 def test_right_values_are_taken(name: str, value: str) -> None:
     load(**{name: value})

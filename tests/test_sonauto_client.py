@@ -15,7 +15,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError, ProtocolError
 
-from petsong.downloads import guarded_session
 from petsong.sonauto import (
     Answer,
     Hint,
@@ -26,6 +25,7 @@ from petsong.sonauto import (
     read_hint,
     read_task,
 )
+from petsong.transport import guarded_session
 
 KEY = "sksonauto_very_secret"
 WEBHOOK = "https://petsong.example/api/webhook/token123"

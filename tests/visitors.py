@@ -2,6 +2,7 @@
 import base64
 import io
 import json
+from pathlib import Path
 from typing import Any
 
 from PIL import Image
@@ -47,9 +48,9 @@ def picture(width: int = 900, height: int = 700, kind: str = "JPEG", orientation
     return {"name": f"pet.{kind.lower()}", "mimeType": f"image/{kind.lower()}", "buffer": file.getvalue()}
 
 
-def add_photo(page: Page, file: FilePayload | None = None) -> None:
-    page.set_input_files("#photo", files=[file or picture()])
-    expect(page.locator(".cropper-view-box")).to_be_visible()
+def add_photo(page: Page, file: FilePayload | Path | None = None) -> None:
+    page.set_input_files("#photo", file or picture())
+    expect(page.locator(".cropper-view-box")).to_be_visible(timeout=30_000)  # a large one is decoded first
     page.get_by_role("button", name="Use this photo").click()
     expect(page.get_by_text("Change photo")).to_be_visible()
 
@@ -67,7 +68,7 @@ def send(page: Page) -> None:
 
 
 def sent_photo(page: Page) -> Image.Image:
-    data = page.locator(".photo-picture img").get_attribute("src") or ""
+    data = page.locator(".photo-picture img[src^=data]").get_attribute("src") or ""
     assert data.startswith("data:image/jpeg;base64,")
     return Image.open(io.BytesIO(base64.b64decode(data.split(",")[1])))
 

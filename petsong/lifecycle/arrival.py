@@ -1,5 +1,7 @@
 """A visitor's form becomes a row: the limit per visitor, the idempotency key and the insert are one transaction."""
+import hmac
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 from petsong import database
@@ -33,6 +35,7 @@ class Arrival:
     photo_path: str
     owner_name_said: str = ""
     pet_name_said: str = ""
+    request_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -63,13 +66,25 @@ def accept(settings: Settings, arrival: Arrival, answer: dict[str, Any], idempot
             earlier = earlier_answer(idempotency)
             if earlier is not None:
                 return earlier
-        used = Submission.select().where(Submission.cookie_id == arrival.cookie_id).count()
+        used = Submission.select().where(_is_by(settings, arrival.cookie_id)).count()
         if used >= settings.form_submit_retry:
             raise LimitReached(used, settings.form_submit_retry)
         _insert(arrival)
         if idempotency is not None:
             _remember(idempotency, answer)
     return answer
+
+
+def hashed_cookie(settings: Settings, cookie_id: str) -> str:
+    """What stays of a cookie id once its song's data are gone."""
+    return hmac.new(settings.secret_key.encode(), cookie_id.encode(), sha256).hexdigest()
+
+
+def _is_by(settings: Settings, cookie_id: str) -> Any:
+    """A visitor's songs; of those already deleted the ones that else would still be there: deleting buys no new ones."""
+    oldest = later(database.now(), -settings.file_retention_days * 24 * 3600)
+    deleted = (Submission.cookie_id == hashed_cookie(settings, cookie_id)) & (Submission.created_at > oldest)
+    return (Submission.cookie_id == cookie_id) | deleted
 
 
 def _insert(arrival: Arrival) -> None:

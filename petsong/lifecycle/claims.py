@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from petsong import database
+from petsong import database, outbox
 from petsong.database import db
 from petsong.lifecycle.stages import ENDS, ENTRY_STATUS, MOVES, Stage
 from petsong.models import Attempt, Event, Submission
+from petsong.schemas import iso
 
 MAX_DETAIL = 65_536
 
@@ -108,6 +109,19 @@ def advance(
             lease_holder=None, next_check_at=due, **columns,
         )
         record_event(claim, to, moment, reason=reason, detail=detail, attempt=attempt)
+        if to in ENDS:
+            _tell_agency(claim, to, moment, reason)
+
+
+def _tell_agency(claim: Claim, to: Stage, moment: datetime, reason: str) -> None:
+    """In the move's own transaction: no end goes untold, and none is told that did not happen."""
+    row = Submission.select(Submission.campaign, Submission.created_at).where(
+        Submission.session_id == claim.session_id
+    ).get()
+    outbox.event("submission.succeeded" if to == Stage.DONE else "submission.failed", claim.session_id, {
+        "status": ENTRY_STATUS[to], "reason": reason if to == Stage.FAILED else None, "campaign": row.campaign,
+        "created_at": iso(row.created_at), "ended_at": iso(moment),
+    })
 
 
 def record_event(

@@ -4,7 +4,7 @@ from typing import Any
 from petsong import database
 from petsong.database import db
 from petsong.lifecycle.claims import ClaimLost
-from petsong.lifecycle.stages import ENTRY_STATUS, REVIVALS, Stage
+from petsong.lifecycle.stages import ENDS, ENTRY_STATUS, REVIVALS, Stage
 from petsong.models import Attempt, Event, Submission
 
 
@@ -25,12 +25,21 @@ def retry(session_id: str, *, who: str, has_song: bool) -> Stage:
         if row.stage != Stage.FAILED or row.files_removed_at is not None:
             raise ImpossibleMove(f"{session_id} is {row.stage}; only failed submissions whose files exist can be retried.")
         attempts = list(Attempt.select().where(Attempt.submission == session_id).order_by(Attempt.number))
-        stage = _resume_in(row, attempts, has_song)
+        stage = resume_in(row, attempts, has_song)
         _revive(row, stage, attempts, who)
     return stage
 
 
-def _resume_in(row: Any, attempts: list[Any], has_song: bool) -> Stage:
+def goes_on_since_retry(session_id: str) -> Stage | None:
+    """The stage of a row that was retried and is on its way since; None for every other row."""
+    row = Submission.get_or_none(Submission.session_id == session_id)
+    if row is None or row.stage in ENDS or row.life_since <= row.created_at:
+        return None
+    return Stage(row.stage)
+
+
+def resume_in(row: Any, attempts: list[Any], has_song: bool) -> Stage:
+    """Where a failed row would go on: at its first missing artefact. QUEUED means that a new song is paid."""
     if has_song and row.generated_song_path:
         return Stage.RENDERING
     others = [a for a in attempts if a.task_id and a.task_id != row.llm_task_id and a.ended_as != "failure"]

@@ -11,6 +11,7 @@ from peewee import fn
 
 from petsong import database
 from petsong.database import db
+from petsong.lifecycle import rerendering
 from petsong.lifecycle.claims import (
     Claim,
     ClaimLost,
@@ -119,6 +120,7 @@ def due_jobs() -> Iterator[tuple[str, str]]:
     """
     for stages in ([Stage.SENDING], [Stage.GENERATING], [Stage.DOWNLOADING], [Stage.RENDERING], list(ENDS)):
         yield from _due_jobs_in(stages)
+    yield from (("rerender_video", session_id) for session_id in rerendering.due())
 
 
 def _due_jobs_in(stages: list[Stage]) -> Iterator[tuple[str, str]]:

@@ -59,7 +59,8 @@ def claim_rows(settings: Settings, affordable: Callable[[], int | None] = lambda
         moment = database.now()
         free = settings.max_concurrent_requests - slots_in_use(settings, moment)
         songs = affordable()
-        free = breaker.allowance(free if songs is None else min(free, songs), moment)
+        free = breaker.spend_allowance(settings, free if songs is None else min(free, songs), moment)
+        free = breaker.allowance(free, moment)
         if free <= 0:
             return []
         rows = list(due_for_sending(settings, moment).limit(free))

@@ -1,5 +1,7 @@
 """The web app: one blueprint a file, headers and connections here."""
 import logging
+import re
+import secrets
 import shutil
 import time
 from functools import lru_cache
@@ -9,16 +11,33 @@ from urllib.parse import urlsplit
 from flask import Flask, Response, g, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from petsong import database, logs, migrate
+from petsong import alerts, database, logs, migrate, outbox
+from petsong.doctor import PROXY_NOTE
 from petsong.limits import client_key, make_limiter
+from petsong.pools import mark
 from petsong.queues import Queues, impatient_client
 from petsong.settings import Settings, load_settings
-from petsong.web import admin, commands, errors, health, media, pages, results, submissions, webhook
+from petsong.web import (
+    commands,
+    desk,
+    docs,
+    erasure,
+    errors,
+    health,
+    looks,
+    media,
+    metrics,
+    pages,
+    results,
+    submissions,
+    webhook,
+)
 from petsong.web.extension import Parts
 from petsong.web.extension import parts as current_parts
 
 log = logging.getLogger("petsong.access")
-NO_DATABASE = ("static", "health.live", "health.health")
+REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{8,64}")
+NO_DATABASE = ("static", "looks.look", "health.live", "health.health", "docs.openapi", "docs.viewer")
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:{media}; "
     "media-src 'self' blob:{media}; connect-src 'self'{media}; font-src 'self'; manifest-src 'self'; form-action 'self'; "
@@ -43,6 +62,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.url_map.merge_slashes = False  # its redirects would be HTML under /api/, too
     app.config["MAX_CONTENT_LENGTH"] = 64 * 1024
     app.json.ensure_ascii = False  # type: ignore[attr-defined]
+    app.before_request(_name_request)  # before the limiter's, which may already answer
     limiter = make_limiter(settings)
     limiter.init_app(app)
     parts = Parts(settings, Queues(impatient_client(settings.redis_url)), limiter)
@@ -59,8 +79,11 @@ def _register(app: Flask, parts: Parts) -> None:
     errors.register(app)
     app.register_blueprint(submissions.make_blueprint(parts.settings, parts.limiter))
     app.register_blueprint(results.make_blueprint(parts.settings, parts.limiter))
-    for module in (webhook, media, health, admin):
+    app.register_blueprint(erasure.make_blueprint(parts.limiter))
+    for module in (webhook, media, health, docs, metrics):
         app.register_blueprint(module.blueprint)
+    desk.register(app)
+    app.register_blueprint(looks.blueprint)
     app.register_blueprint(pages.pages)
     commands.register(app)
     app.before_request(_open)
@@ -69,19 +92,31 @@ def _register(app: Flask, parts: Parts) -> None:
     app.teardown_request(_close)
 
 
+def _name_request() -> None:
+    """One id for every line that the request causes, to the last of its song. A trusted proxy may have given it."""
+    given = request.headers.get("X-Request-ID", "") if current_parts().settings.trusted_proxies else ""
+    g.request_id = given if REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+    logs.begin_request(g.request_id)
+
+
 def _open() -> None:
     g.started = time.monotonic()
-    _warn_of_untrusted_proxy()
     if request.endpoint not in NO_DATABASE:
         database.open_connection()
+        _warn_of_untrusted_proxy()
 
 
 def _close(_: BaseException | None) -> None:
     if not database.db.is_closed():
+        alerts.write_down_criticals()
         database.db.close()
+    if outbox.take_written():
+        current_parts().queues.enqueue("deliver_outbox")
+    logs.end_request()
 
 
 def _headers(response: Response) -> Response:
+    response.headers["X-Request-ID"] = g.request_id
     for name, value in SECURITY_HEADERS.items():
         response.headers.setdefault(name, value)
     response.headers.setdefault("Content-Security-Policy", _content_policy(current_parts().settings.media_base_url))
@@ -131,6 +166,7 @@ def _warn_of_untrusted_proxy() -> None:
         return
     if "X-Forwarded-For" in request.headers or "Forwarded" in request.headers:
         _warned.add("proxy")
+        mark(PROXY_NOTE)
         log.warning(
             "forwarding headers arrive, but TRUSTED_PROXIES is 0: every visitor counts as the proxy's address. "
             "Set TRUSTED_PROXIES to the number of proxies in front.", extra={"counted_as": "proxy" if client_key() else ""},

@@ -57,6 +57,10 @@ def session_not_found() -> ApiError:
     return ApiError(404, "session_not_found", "Session not found", message)
 
 
+def expired(**known: Any) -> ApiError:
+    return ApiError(410, "expired", "expired", "This song is gone: it was deleted, or its time was up.", **known)
+
+
 def unavailable() -> ApiError:
     return ApiError(503, "unavailable", "unavailable", "Service temporarily unavailable", retry_after=10)
 
@@ -78,20 +82,21 @@ def _wants_json() -> bool:
 def _too_many(error: RateLimitExceeded) -> Any:
     seconds = parts().seconds_to_reset()
     words = f"{seconds} seconds" if seconds < 120 else f"{round(seconds / 60)} minutes"
-    return respond(ApiError(
-        429, "too_many_requests", "too_many_requests", f"Too many requests. Please try again in {words}.",
-        retry_after=seconds,
-    ))
+    message = f"Too many requests. Please try again in {words}."
+    if _wants_json():
+        return respond(ApiError(429, "too_many_requests", "too_many_requests", message, retry_after=seconds))
+    page = parts().error_page(429, message)
+    page.headers["Retry-After"] = str(seconds)
+    return page
 
 
 def _http_error(error: HTTPException) -> Any:
     status = error.code or 500
     if status < 400:
         return error  # a redirect
-    code, name, message = TEXTS.get(status, ("http_error", error.name, error.description or error.name))
-    if not _wants_json():
-        return parts().error_page(status, message)
-    response = respond(ApiError(status, code, name, message))
+    other = "forbidden" if status == 403 else "http_error"  # whose reason whoever refused has told
+    code, name, message = TEXTS.get(status, (other, error.name, error.description or error.name))
+    response = respond(ApiError(status, code, name, message)) if _wants_json() else parts().error_page(status, message)
     for header, value in error.get_headers():
         if header in ("Allow", "WWW-Authenticate", "Retry-After"):
             response.headers[header] = value

@@ -38,9 +38,9 @@ class Parts:
         limit = self.limiter.current_limit
         return max(1, round(limit.reset_at - time.time())) if limit else 60
 
-    def error_page(self, status: int, message: str) -> Response:
-        heading = "Page not found" if status == 404 else "Something went wrong"
-        response = make_response(render_template("message.html", heading=heading, message=message), status)
+    def error_page(self, status: int, _message: str = "") -> Response:
+        """In the visitor's language, by the status; the message is the API's English."""
+        response = make_response(render_template("error.html", status=status), status)
         response.headers["X-Robots-Tag"] = "noindex"
         return response
 

@@ -1,28 +1,36 @@
 """GET /api/health for whoever looks after us; /api/health/live touches nothing."""
 import shutil
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from flask import Blueprint, Response, jsonify
 from redis.exceptions import RedisError
 
 from petsong import database
-from petsong.models import Heartbeat, Tick
+from petsong.models import Tick
+from petsong.openapi import JSON, Answer, documented
+from petsong.pools import live_workers
 from petsong.queues import Queues
-from petsong.schemas import Health, QueueHealth
+from petsong.schemas import Alive, Health, QueueHealth
 from petsong.settings import QUEUE_NAMES, Settings
 from petsong.web.extension import parts
 
 blueprint = Blueprint("health", __name__)
-ALIVE_SECONDS = 45  # pools give a sign every 5 s
 
 
 @blueprint.get("/api/health/live")
+@documented("Whether the process answers", tag="Health", answers={200: Alive}, bare=True)
 def live() -> Response:
     return jsonify({"status": "alive"})
 
 
 @blueprint.get("/api/health")
+@documented(
+    "How we are", tag="Health", bare=True, answers={
+        200: Answer("Database and Redis answer, every queue has a worker", Health, JSON),
+        503: Answer("Something of that is missing", Health, JSON),
+    },
+)
 def health() -> tuple[Response, int]:
     shared = parts()
     redis = shared.queues.ping()
@@ -59,15 +67,6 @@ def _from_database() -> tuple[dict[str, int], float | None, bool]:
             return workers, seconds, True
     except (database.DatabaseLost, *database.CONNECTION_ERRORS):
         return {}, None, False
-
-
-def live_workers(moment: datetime) -> dict[str, int]:
-    """{queue: workers} of every pool that gave a sign lately."""
-    counts: dict[str, int] = {}
-    for beat in Heartbeat.select().where(Heartbeat.at > moment - timedelta(seconds=ALIVE_SECONDS)):
-        for queue, number in beat.queues.items():
-            counts[queue] = counts.get(queue, 0) + number
-    return counts
 
 
 def _depth(queues: Queues, name: str) -> int | None:

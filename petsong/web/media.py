@@ -3,16 +3,19 @@
 Sent by the proxy (SENDFILE), by a CDN (MEDIA_BASE_URL), by the bucket (a presigned link), else by us, with ranges.
 """
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import quote
 
 from flask import Blueprint, Response, abort, redirect, request
 from werkzeug.wrappers import Response as AnyResponse
 
+from petsong.campaigns.loader import FORMATS
 from petsong.captions import as_webvtt
 from petsong.lifecycle.stages import Stage
 from petsong.models import Rendition, find_submission
+from petsong.openapi import Answer, View, documented
+from petsong.schemas import FileQuery
 from petsong.storage import FileFacts, MissingFile
 from petsong.web.extension import parts
 from petsong.web.results import friendly_name
@@ -22,23 +25,47 @@ RANGE = re.compile(r"\s*bytes\s*=\s*([0-9]{0,18})\s*-\s*([0-9]{0,18})\s*", re.AS
 INTERNAL_PREFIX = "/internal-storage/"  # what the proxy maps to the storage folders
 
 
+def _file(summary: str, media: str) -> Callable[[View], View]:
+    """Describe the address of a file. Its errors are pages, as everywhere outside /api/."""
+    return documented(summary, tag="Files", query=FileQuery, headers=("If-None-Match", "Range"), bare=True, answers={
+        200: Answer(summary, media=media, headers=("ETag",)),
+        206: Answer("A part of it", media=media, headers=("ETag", "Accept-Ranges", "Content-Range")),
+        302: Answer("It is elsewhere", media="text/html", headers=("Location",)),
+        304: Answer("As before", headers=("ETag",)),
+        404: Answer("There is no such file", media="text/html"),
+        416: Answer("It has no such part", media=media, headers=("Content-Range",)),
+        500: Answer("Our fault", media="text/html"),
+        503: Answer("Not at the moment", media="text/html", headers=("Retry-After",)),
+    })
+
+
 @blueprint.get("/video/<session_id>.mp4")
+@_file("The video", "video/mp4")
 def video(session_id: str) -> AnyResponse:
     row = _public_row(session_id)
     return _send(row, row.generated_video_path, "video/mp4", "mp4")
 
 
+@blueprint.get(f"/video/<session_id>.<any({','.join(FORMATS[1:])}):kind>.mp4")
+@_file("A further format", "video/mp4")
+def further_format(session_id: str, kind: str) -> AnyResponse:
+    return _send_rendition(session_id, kind, "video/mp4", "mp4")
+
+
 @blueprint.get("/poster/<session_id>.jpg")
+@_file("The poster", "image/jpeg")
 def poster(session_id: str) -> AnyResponse:
-    return _send_rendition(session_id, "poster")
+    return _send_rendition(session_id, "poster", "image/jpeg", "jpg")
 
 
 @blueprint.get("/preview/<session_id>.jpg")
+@_file("The picture for link previews", "image/jpeg")
 def preview(session_id: str) -> AnyResponse:
-    return _send_rendition(session_id, "preview")
+    return _send_rendition(session_id, "preview", "image/jpeg", "jpg")
 
 
 @blueprint.get("/captions/<session_id>.vtt")
+@_file("The words, timed", "text/vtt")
 def captions(session_id: str) -> AnyResponse:
     row = _public_row(session_id)
     if not row.word_timing:
@@ -55,15 +82,15 @@ def _public_row(session_id: str) -> Any:
     return row
 
 
-def _send_rendition(session_id: str, kind: str) -> AnyResponse:
+def _send_rendition(session_id: str, kind: str, mimetype: str, ending: str) -> AnyResponse:
     row = _public_row(session_id)
     rendition = Rendition.get_or_none(Rendition.submission == session_id, Rendition.kind == kind)
     if rendition is None:
         abort(404)
-    return _send(row, rendition.path, "image/jpeg", "jpg")
+    return _send(row, rendition.path, mimetype, ending, kind)
 
 
-def _send(row: Any, key: str | None, mimetype: str, ending: str) -> AnyResponse:
+def _send(row: Any, key: str | None, mimetype: str, ending: str, kind: str = "square") -> AnyResponse:
     shared = parts()
     facts = shared.storage.stat(key) if key else None
     if key is None or facts is None:
@@ -79,7 +106,7 @@ def _send(row: Any, key: str | None, mimetype: str, ending: str) -> AnyResponse:
         abort(404)
     response.mimetype = mimetype
     if request.args.get("download") == "1":
-        response.headers.set("Content-Disposition", _attachment(friendly_name(row, ending)))
+        response.headers.set("Content-Disposition", _attachment(friendly_name(row, ending, kind)))
     return _private(response)
 
 

@@ -3,74 +3,65 @@
 Pages are complete in the HTML: names, lyrics and link previews are there without a script running.
 """
 import re
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from flask import Blueprint, Response, g, make_response, redirect, render_template, request, url_for
-from markupsafe import Markup, escape
+from flask import Blueprint, Response, g, redirect, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from petsong.campaigns.loader import Campaign
+from petsong.campaigns.loader import PetType, Vibe
 from petsong.models import find_submission
-from petsong.web import texts
+from petsong.web import languages
+from petsong.web.compression import compress
 from petsong.web.extension import parts
-from petsong.web.static_files import cache_for_a_year, static_url
+from petsong.web.frame import Frame, Preview, alternates, chosen, everywhere, page, private, site
+from petsong.web.lyrics import split_lyrics
+from petsong.web.results import downloads_of, expires_at, more_to_come
+from petsong.web.static_files import cache_for_a_year
 
 pages = Blueprint("pages", __name__)
 pages.after_app_request(cache_for_a_year)
+pages.after_app_request(compress)
+pages.app_context_processor(everywhere)
+pages.url_defaults(languages.carry_choice)
 
 ICONS = {
     "Dog": "dog", "Cat": "cat", "Bird": "bird", "Fish": "fish", "Other": "paw",
     "Chill": "waves", "Energetic": "bolt", "Romantic": "heart", "Party": "party", "Relaxing": "leaf",
 }
 TOOK_TOO_LONG = ("timeout", "queue_timeout", "no_answer", "download_unreachable")
-FIELD = re.compile(r"\{(\w+)\}")
-SECTION = re.compile(r"\s*\[([^\[\]\n]{1,60})\]\s*(.*)")
-
-
-@dataclass(frozen=True)
-class Preview:
-    """What a link looks like elsewhere; addresses are absolute, the image is 1200x630."""
-
-    url: str
-    title: str
-    description: str
-    image: str
-    image_alt: str
-    type: str = "website"
-
-
-@dataclass(frozen=True)
-class Verse:
-    label: str  # "" where the song names no section
-    text: str  # lines separated by newlines
 
 
 # ---- pages
 
 @pages.get("/")
 def form() -> Response:
-    words, campaign = _words(), _campaign()
-    page_texts = {**texts.FORM, **{key: words[key] for key in ("submit", "sold_out_title", "sold_out_text")}}
-    choices = {"pet_type": list(campaign.pet_types), "music_vibe": list(campaign.vibes)}
+    frame = Frame()
+    campaign, words = frame.campaign, frame.words
+    choices: dict[str, Mapping[str, PetType | Vibe]] = {"pet_type": campaign.pet_types, "music_vibe": campaign.vibes}
     data = {
-        "texts": page_texts,
-        "choices": choices,
+        "texts": {
+            **frame.script_texts("form"), **{key: words[key] for key in ("submit", "sold_out_title", "sold_out_text")},
+            "closed": campaign.opening.message, "closed_served": parts().campaign.opening.message,
+        },
+        "choices": {field: list(of) for field, of in choices.items()},
+        "choice_labels": {field: [choice.label for choice in of.values()] for field, of in choices.items()},
         "submit_path": "/api/submissions",
         "availability_path": "/api/availability",
         "waiting_path": "/waiting/",
         "result_path": "/result/",
+        "query": chosen(),
+        "label": frame.look("label.svg"),
         "limits": {
             "submissions": parts().settings.form_submit_retry,
             "name_min": 2, "name_max": 100, "name_extra": campaign.extra_name_characters,
             "said_min": 2, "said_max": 60,
         },
     }
-    return _page(
-        "form.html", data=data, texts=page_texts, icons=ICONS, vibe_icons={**ICONS, "Other": "note"},
-        preview=_campaign_preview(),
+    return page(
+        "form.html", data=data, icons=ICONS, vibe_icons={**ICONS, "Other": "note"},
+        preview=frame.preview(site() + url_for(".form")), alternates=alternates(frame, ".form"),
     )
 
 
@@ -84,79 +75,98 @@ def no_song() -> AnyResponse:
 def waiting(session_id: str) -> AnyResponse:
     row = find_submission(session_id)
     if row is None:
-        return _private(_unknown_song())
+        return private(_unknown_song())
     g.campaign = parts().campaign_of(row)
     result_path = url_for(".result", session_id=session_id)
     if row.entry_status in ("success", "fail") or row.files_removed_at:
-        return _private(redirect(result_path))
+        return private(redirect(result_path))
+    frame = Frame()
     data = {
-        "texts": texts.WAITING,
+        "texts": frame.script_texts("waiting"),
         "session_id": session_id,
         "status_path": f"/api/submissions/{session_id}/status",
         "result_path": result_path,
+        "stage": row.stage,
+        "pet_name": row.pet_name,
     }
-    address = _site() + url_for(".waiting", session_id=session_id)
-    page = _page(
-        "waiting.html", data=data, texts=texts.WAITING, page_url=address, result_path=result_path,
-        preview=_campaign_preview(address),
-    )
-    return _private(page)
+    address = site() + url_for(".waiting", session_id=session_id, lang=None)
+    return private(page(
+        "waiting.html", data=data, page_url=address, result_path=result_path, preview=frame.preview(address),
+        first_words=frame.texts["script_waiting"][f"stage_{row.stage}"],
+    ))
 
 
 @pages.get("/result/<session_id>")
 def result(session_id: str) -> AnyResponse:
     row = find_submission(session_id)
     if row is None:
-        return _private(_unknown_song())
+        return private(_unknown_song())
     g.campaign = parts().campaign_of(row)
+    frame = Frame()
     if row.files_removed_at:
-        return _private(_message_page(*texts.EXPIRED, status=410))
+        return private(_message_page(frame, "expired", status=410))
     if row.entry_status == "fail":
-        heading, action = texts.FAILED
-        return _private(_message_page(heading, _failure(row.fail_reason), action))
+        data = _erasable(frame, session_id)
+        return private(_message_page(frame, "failed", _failure(frame, row.fail_reason), data=data))
     if row.entry_status != "success":
-        return _private(redirect(url_for(".waiting", session_id=session_id)))
-    return _private(_song_page(row))
+        return private(redirect(url_for(".waiting", session_id=session_id)))
+    return private(_song_page(frame, row))
 
 
 @pages.get("/terms")
 def terms() -> Response:
-    return _text_page("Terms & Conditions", _campaign().terms)
+    return _text_page("terms")
 
 
 @pages.get("/privacy")
 def privacy() -> Response:
-    return _text_page("Privacy Policy", _campaign().privacy)
+    return _text_page("privacy")
 
 
 # ---- the song's page
 
-def _song_page(row: Any) -> Response:
-    words, kinds = _words(), {rendition.kind for rendition in row.renditions}
+def _song_page(frame: Frame, row: Any) -> Response:
+    renditions = list(row.renditions)
+    kinds = {rendition.kind for rendition in renditions}
     names = {"pet_name": row.pet_name, "owner_name": row.owner_name}
-    address = _site() + url_for(".result", session_id=row.session_id)
-    title = _fill(words["result_title"], names)
-    share_text = _fill(words["share_text"], names)
-    preview = Preview(
-        url=address, title=title, description=_fill(words["result_description"], names), type="video.other",
-        image=_preview_image(row.session_id if "preview" in kinds else None), image_alt=title,
-    )
+    address = site() + url_for(".result", session_id=row.session_id, lang=None)
+    preview = _preview(frame, row.session_id if "preview" in kinds else None, names, address)
+    share_text = languages.fill(frame.words["share_text"], **names)
     video_path = f"/storage/video/{row.session_id}.mp4"
     data = {
-        "texts": texts.RESULT,
+        **_erasable(frame, row.session_id),
         "video_path": video_path,
         "file_name": f"{row.pet_name}.mp4",
-        "share": {"title": title, "text": share_text, "url": address},
+        "share": {"title": preview.title, "text": share_text, "url": address},
     }
-    return _page(
+    return page(
         "result.html", data=data, preview=preview, page_url=address, video_path=video_path,
-        heading=_heading(words["result_title"], names),
+        heading=languages.fill_marked(frame.words["result_title"], **names),
         poster_path=f"/storage/poster/{row.session_id}.jpg" if "poster" in kinds else "",
         captions_path=f"/storage/captions/{row.session_id}.vtt" if row.word_timing else "",
         verses=split_lyrics(row.lyrics), share_links=_share_links(address, share_text),
-        available_until=row.created_at + timedelta(days=parts().settings.file_retention_days),
-        banners=_campaign().banners,
+        further_downloads=downloads_of(row, renditions)[1:], more_to_come=more_to_come(renditions),
+        until=_until(frame, row), banners=frame.campaign.banners,
     )
+
+
+def _erasable(frame: Frame, session_id: str) -> dict[str, Any]:
+    """For the scripts of a page whose song its visitor may delete."""
+    erase_path = f"/api/submissions/{session_id}/delete"
+    return {"texts": frame.script_texts("result"), "session_id": session_id, "erase_path": erase_path}
+
+
+def _preview(frame: Frame, picture_of: str | None, names: dict[str, str], address: str) -> Preview:
+    title = languages.fill(frame.words["result_title"], **names)
+    description = languages.fill(frame.words["result_description"], **names)
+    return Preview(address, title, description, frame.share_picture(picture_of), image_alt=title, type="video.other")
+
+
+def _until(frame: Frame, row: Any) -> dict[str, str]:
+    end = expires_at(parts().settings, row)
+    before, _, after = frame.texts["result"]["until"].partition("{date}")
+    date = languages.date_in_words(end, frame.texts)
+    return {"before": before, "date": date, "moment": end.isoformat(), "after": after}
 
 
 def _share_links(address: str, text: str) -> list[dict[str, str]]:
@@ -167,105 +177,40 @@ def _share_links(address: str, text: str) -> list[dict[str, str]]:
     ]
 
 
-def split_lyrics(lyrics: str | None) -> list[Verse]:
-    """Sections of a song's text by their [Headings]; empty ones are left out."""
-    found: list[tuple[str, list[str]]] = [("", [])]
-    for line in (lyrics or "").splitlines():
-        heading = SECTION.fullmatch(line)
-        if heading:
-            found.append((heading[1].strip(), [heading[2]] if heading[2] else []))
-        else:
-            found[-1][1].append(line.strip())
-    verses = (Verse(label, "\n".join(lines).strip()) for label, lines in found)
-    return [verse for verse in verses if verse.text]
-
-
-def _failure(fail_reason: str | None) -> str:
+def _failure(frame: Frame, fail_reason: str | None) -> str:
     """What a visitor reads of a reason code: only whose fault it was, never details."""
     kind, reason = "service", fail_reason or ""
     if reason in TOOK_TOO_LONG:
         kind = "too_long"
     elif reason.startswith(("render", "video")):
         kind = "video"
-    return {**texts.FAILURES, **_campaign().fail_messages}[kind]
+    texts: dict[str, str] = {**frame.texts["failures"], **frame.campaign.fail_messages}
+    return texts[kind]
 
 
-# ---- what every page needs
+# ---- pages with one message, and texts
 
-def _campaign() -> Campaign:
-    """Of the song that this page is about, else the present one."""
-    found: Campaign = g.get("campaign") or parts().campaign
-    return found
-
-
-def _words() -> dict[str, str]:
-    return {**texts.CAMPAIGN_WORDS, **_campaign().copy}
-
-
-@pages.app_context_processor
-def _everywhere() -> dict[str, Any]:
-    """For every template, also where an error handler renders it."""
-    campaign = _campaign()
-    return {
-        "campaign": campaign,
-        "words": _words(),
-        "language": campaign.locale.replace("_", "-").split("-")[0],
-        "static_url": static_url,
-    }
-
-
-def _site() -> str:
-    """Our address for visitors, without a final slash: the setting, else as this request names us."""
-    return parts().settings.site_url or request.url_root.rstrip("/")
-
-
-def _campaign_preview(address: str | None = None) -> Preview:
-    campaign = _campaign()
-    return Preview(
-        address or f"{_site()}/", campaign.title, campaign.description, image=_preview_image(None), image_alt=campaign.title
+def _message_page(
+    frame: Frame, kind: str, message: str = "", *, status: int = 200, data: dict[str, Any] | None = None
+) -> Response:
+    texts = frame.texts["message"]
+    return page(
+        "message.html", status, heading=texts[kind], message=message or texts[f"{kind}_text"],
+        action=texts[f"{kind}_action"], data=data,
     )
 
 
-def _preview_image(session_id: str | None) -> str:
-    """Of this song, else the site's own."""
-    return _site() + (f"/storage/preview/{session_id}.jpg" if session_id else static_url("img/share.jpg"))
-
-
-def _page(template: str, status: int = 200, **values: Any) -> Response:
-    response = make_response(render_template(template, **values), status)
-    response.headers["Cache-Control"] = "no-cache"
-    return response
-
-
-def _message_page(heading: str, message: str, action: str, *, status: int = 200) -> Response:
-    return _page("message.html", status, heading=heading, message=message, action=action)
-
-
 def _unknown_song() -> Response:
-    return _message_page(*texts.UNKNOWN_SONG, status=404)
+    return _message_page(Frame(), "unknown", status=404)
 
 
-def _text_page(heading: str, text: str) -> Response:
-    return _page("text.html", heading=heading, parts=_parts(text), preview=_campaign_preview(_site() + request.path))
-
-
-def _private(response: AnyResponse) -> AnyResponse:
-    """Public by link only: no search engine, and the link does not travel on with a click."""
-    response.headers["X-Robots-Tag"] = "noindex"
-    response.headers["Referrer-Policy"] = "no-referrer"
-    response.headers["Cache-Control"] = "private, no-cache"
-    return response
-
-
-def _fill(template: str, names: dict[str, str]) -> str:
-    """One pass of plain replacing: neither a campaign's text nor a name reaches Python's format language."""
-    return FIELD.sub(lambda field: names.get(field[1], field[0]), template)
-
-
-def _heading(template: str, names: dict[str, str]) -> Markup:
-    """The text with each name in its own writing direction."""
-    marked = {name: f"<bdi>{escape(value)}</bdi>" for name, value in names.items()}
-    return Markup(_fill(str(escape(template)), marked))  # noqa: S704 - every part was escaped just above
+def _text_page(kind: str) -> Response:
+    frame, endpoint = Frame(), f".{kind}"
+    text: str = getattr(frame.campaign, kind)
+    return page(
+        "text.html", heading=frame.texts["frame"][kind], parts=_parts(text),
+        preview=frame.preview(site() + url_for(endpoint)), alternates=alternates(frame, endpoint),
+    )
 
 
 def _parts(text: str) -> list[dict[str, Any]]:
@@ -280,3 +225,10 @@ def _parts(text: str) -> list[dict[str, Any]]:
         elif lines:
             parts.append({"kind": "text", "text": " ".join(lines)})
     return parts
+
+
+@pages.after_app_request
+def _speak(response: Response) -> Response:
+    if response.mimetype == "text/html" and request.endpoint != "static":
+        response.vary.add("Accept-Language")
+    return response

@@ -1,8 +1,8 @@
 """Addresses of static files that carry a hash of their content, so that browsers may keep them for a year.
 
 `static_url("css/base.css")` → `/static/css/base.css?v=0123456789ab`. A request whose `v` is the file's present hash is
-answered as immutable; any other one (an old page, a guess) is revalidated. Style sheets here refer to no other file, so
-nothing is left that a hash would have to be written into.
+answered as immutable; any other one (an old page, a guess) is revalidated. Style sheets here refer to no other file; the
+fonts are named by the campaign's style sheet, which is made with their hashes (petsong/web/looks.py).
 """
 import hashlib
 from functools import lru_cache
@@ -22,8 +22,11 @@ def static_url(name: str) -> str:
 def content_hash(app: Flask, name: str) -> str:
     """Twelve hex digits, or "" where there is no such file."""
     path = safe_join(app.static_folder or "", name)
-    if path is None:
-        return ""
+    return hash_of(path) if path else ""
+
+
+def hash_of(path: str) -> str:
+    """Twelve hex digits of a file's content, or "" where there is none."""
     try:
         found = Path(path).stat()
         return _hash_of(path, found.st_mtime_ns, found.st_size)

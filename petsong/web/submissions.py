@@ -5,20 +5,20 @@ import secrets
 from typing import Any
 
 from cuid2 import Cuid
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, g, jsonify, request
 from flask_limiter import Limiter
 from flask_limiter.errors import RateLimitExceeded
 from pydantic import ValidationError
-from werkzeug.exceptions import RequestEntityTooLarge
 
 from petsong import database, limits
 from petsong.lifecycle.arrival import Arrival, Idempotency, KeyMismatch, LimitReached, accept, earlier_answer
 from petsong.models import find_submission
+from petsong.openapi import JSON, Answer, documented
 from petsong.photos import PhotoError, decode_photo, safe_square_jpeg
-from petsong.schemas import Accepted, Availability, Range, Status, SubmissionForm, messages_of
+from petsong.schemas import Accepted, Availability, GoneError, Range, Status, SubmissionForm, messages_of
 from petsong.settings import Settings
-from petsong.strict_json import BadJson, parse
-from petsong.web.errors import PHOTO_MESSAGE, ApiError, session_not_found, validation_failed
+from petsong.web.bodies import json_object, read_json_body
+from petsong.web.errors import PHOTO_MESSAGE, ApiError, expired, session_not_found, validation_failed
 from petsong.web.extension import Parts, parts
 
 MAX_BODY = 7 * 1024 * 1024
@@ -56,9 +56,15 @@ def make_blueprint(settings: Settings, limiter: Limiter) -> Blueprint:
             return twin
 
     @blueprint.post("/api/submissions")
+    @documented(
+        "Order a song", tag="Songs", request=SubmissionForm, headers=("Idempotency-Key",), answers={200: Accepted},
+        errors=("validation_failed", "invalid_image", "idempotency_mismatch", "too_large", "unsupported_media_type",
+                "rate_limit_exceeded", "too_many_requests", "sold_out", "busy"),
+        details="Unknown keys are ignored; a key twice, NaN and endless nesting are refused. At most 7 MB.",
+    )
     def submit() -> Response:
-        body = _read_body()
-        data = _read_json(body)
+        body = read_json_body(MAX_BODY)
+        data = json_object(body)
         idempotency = _idempotency(body)
         answer = _answered_before(idempotency)
         if answer is None:
@@ -72,28 +78,6 @@ def make_blueprint(settings: Settings, limiter: Limiter) -> Blueprint:
 
 
 # ---- the checks, cheapest first
-
-def _read_body() -> bytes:
-    request.max_content_length = MAX_BODY + 1  # a streamed body is cut there in silence: the byte too many tells
-    if (request.content_length or 0) > MAX_BODY:
-        raise RequestEntityTooLarge
-    if request.mimetype != "application/json":
-        raise ApiError(415, "unsupported_media_type", "Unsupported media type", "Please send application/json.")
-    body = request.get_data(cache=False)
-    if len(body) > MAX_BODY:
-        raise RequestEntityTooLarge
-    return body
-
-
-def _read_json(body: bytes) -> dict[str, Any]:
-    try:
-        data = parse(body)
-    except BadJson as error:
-        raise validation_failed(str(error)) from error
-    if not isinstance(data, dict):
-        raise validation_failed("The body must be a JSON object.")
-    return data
-
 
 def _idempotency(body: bytes) -> Idempotency | None:
     key = request.headers.get("Idempotency-Key")
@@ -119,28 +103,11 @@ def _mismatch() -> ApiError:
 
 
 def _require_open(shared: Parts) -> None:
-    closed = closing_reason(shared)
+    closed = limits.closing_reason(shared.settings, shared.campaign)
     if closed is None:
         return
     code, message = closed
     raise ApiError(503, code, code, message, retry_after=600 if code == "sold_out" else 120)
-
-
-def closing_reason(shared: Parts) -> tuple[str, str] | None:
-    """Why no songs are taken at the moment (code, message for the visitor), or None."""
-    opening = shared.campaign.opening
-    moment = database.now()
-    early = opening.opens_at is not None and moment < opening.opens_at
-    late = opening.closes_at is not None and moment >= opening.closes_at
-    if not opening.open or early or late:
-        return "sold_out", opening.message or "This campaign is closed."
-    if opening.cap is not None and limits.campaign_count(shared.campaign.name) >= opening.cap:
-        return "sold_out", "Sorry, we're all sold out!"
-    if limits.sold_out(shared.settings):
-        return "sold_out", "Sorry, we're all sold out!"
-    if limits.expected_wait(shared.settings) > shared.settings.max_wait_minutes * 60:
-        return "busy", "So many songs are being made right now. Please come back a little later."
-    return None
 
 
 # ---- taking it in
@@ -160,7 +127,7 @@ def _check(data: dict[str, Any]) -> tuple[Arrival, bytes, dict[str, Any]]:
         session_id=session_id, cookie_id=cookie_id, campaign=shared.campaign.name, owner_name=form.owner_name,
         pet_name=form.pet_name, pet_type=form.pet_type, music_vibe=form.music_vibe,
         photo_path=f"uploads/{session_id}.jpg", owner_name_said=form.owner_name_said or "",
-        pet_name_said=form.pet_name_said or "",
+        pet_name_said=form.pet_name_said or "", request_id=g.request_id,
     )
     return arrival, jpeg, answer
 
@@ -216,10 +183,16 @@ def _limit_reached(error: LimitReached) -> ApiError:
 
 # ---- on its way
 
+@documented(
+    "How far the song is", tag="Songs", headers=("If-None-Match",), errors=("session_not_found", ("expired", GoneError)),
+    answers={200: Answer("Where it is", Status, JSON, ("ETag",)), 304: Answer("As before", headers=("ETag",))},
+)
 def status(session_id: str) -> Response:
     row = find_submission(session_id)
     if row is None:
         raise session_not_found()
+    if row.files_removed_at is not None:
+        raise expired(session_id=row.session_id, status=row.entry_status)
     shared, moment = parts(), database.now()
     remaining = limits.seconds_remaining(shared.settings, row, moment)
     answer = Status(
@@ -239,9 +212,10 @@ def etagged(response: Response) -> Response:
     return response
 
 
+@documented("Whether songs are taken", tag="Songs", answers={200: Availability})
 def availability() -> Response:
     shared = parts()
-    closed = closing_reason(shared)
+    closed = limits.closing_reason(shared.settings, shared.campaign)
     expected = round(limits.expected_wait(shared.settings))
     return jsonify(Availability(
         open=closed is None, reason=closed[0] if closed else None, message=closed[1] if closed else "",

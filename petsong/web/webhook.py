@@ -6,6 +6,8 @@ import re
 from flask import Blueprint, Response, jsonify, request
 
 from petsong.lifecycle.readback import receive_hint
+from petsong.openapi import documented
+from petsong.schemas import Done
 from petsong.sonauto import read_hint
 from petsong.web.errors import ApiError
 from petsong.web.extension import parts
@@ -18,6 +20,12 @@ blueprint = Blueprint("webhook", __name__)
 
 @blueprint.post("/api/webhook")
 @blueprint.post("/api/webhook/<token>")
+@documented(
+    "The song service has news", tag="Song service", any_json={"task_id": "no-such-task", "status": "SUCCESS"},
+    answers={200: Done}, errors=("unknown_task",),
+    details="Any JSON of at most 64 KB; more is not read. Without a token the task must be known. It moves nothing by "
+            "itself: the truth is read from the service.",
+)
 def receive(token: str = "") -> Response:
     body = _read_body()
     session_id = None
