@@ -50,9 +50,9 @@ def _first_picture(scene: record.Scene, spec: VideoSpec, video: Path, ffmpeg: st
     run_ffmpeg(commands.turn_args(ffmpeg, spec, video), feed=record.approach(scene, spec.turn_frames, count),
                timeout=deadline.left(), stop=stop, limits=IN_THE_BACKGROUND)
     run_ffmpeg(commands.picture_args(ffmpeg, video, count, raw), timeout=deadline.left(), stop=stop, limits=IN_THE_BACKGROUND)
-    picture = raw.read_bytes()
+    picture = raw.read_bytes() if raw.exists() else b""
     for file in (video, raw):
-        file.unlink()
+        file.unlink(missing_ok=True)
     if len(picture) != spec.width * spec.height * 3 // 2:
         raise RenderError("output_invalid", "the turn's first picture is not of the video's size", f"{len(picture)} bytes")
     return picture
