@@ -12,6 +12,7 @@ from petsong.models import Switch
 from petsong.moments import find_zone, spoken
 
 Mode = Literal["file", "open", "closed", "schedule"]
+CLOSED = "This campaign is closed."
 MAX_MESSAGE = 300
 MAX_CAP = 10_000_000
 
@@ -56,7 +57,7 @@ def standing(campaign: Campaign, moment: datetime) -> Standing:
     over = override_of(campaign)
     now = effective(campaign.opening, over)
     words, early = _in_words(now, over.zone, moment), now.open and now.opens_at is not None and moment < now.opens_at
-    message = now.message or "This campaign is closed."
+    message = now.message or CLOSED
     if early and over.mode == "schedule" and now.opens_at is not None and not over.message:
         message = f"Songs can be ordered from {spoken(now.opens_at, over.zone)}."  # the file's words may be those of the end
     return Standing(now, over, now.is_open(moment), message, words)

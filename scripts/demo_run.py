@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
         signal.signal(number, _interrupt)
     try:
         photo = read_photo(options.photo) if options.photo else cartoon_pet()
-        stack = Stack(_state_folder(options), sandbox=_sandbox(options), say=say)
+        stack = Stack(_state_folder(options), settings=_settings(options), sandbox=_sandbox(options), say=say)
         return _run(stack, options, photo)
     except (StackError, StartError, ServerError) as error:
         say(f"{error}")
@@ -140,6 +140,11 @@ def _state_folder(options: argparse.Namespace) -> Path:
 def _from_caller(path: Path) -> Path:
     """scripts/demo changes to the project's folder; paths were meant from where it was called."""
     return Path(os.environ.get("DEMO_CALLED_FROM", "."), path)
+
+
+def _settings(options: argparse.Namespace) -> dict[str, str]:
+    """`--once` ends with the square video, so further formats would only be begun."""
+    return {"VIDEO_FORMATS": os.environ.get("VIDEO_FORMATS") or "square"} if options.once else {}
 
 
 def _sandbox(options: argparse.Namespace) -> list[str]:

@@ -39,13 +39,15 @@ TURN = 138  # of 256: from rose to petrol on the wheel of hues
 def background() -> Image.Image:
     picture = Image.new("RGBA", (FRAME, FRAME), (*mix(PETROL, DEEP, 0.45), 255))
     for middle, radius, colour, strength in (
-        ((160, 120), 820, MINT, 0.6), ((940, 1000), 700, PETROL, 0.7), ((1000, 90), 520, SUN, 0.35), ((60, 1000), 460, ORANGE, 0.3),
+        ((160, 120), 820, MINT, 0.6), ((940, 1000), 700, PETROL, 0.7), ((1000, 90), 520, SUN, 0.35),
+        ((60, 1000), 460, ORANGE, 0.3),
     ):
         picture.alpha_composite(glow(FRAME, middle, radius, colour, strength))
     _lights(picture)
     picture.alpha_composite(tint(FRAME, DEEP, ImageChops.invert(ring_mask(FRAME, 0, 650, 150)), 0.4))
     for middle, size, colour in (
-        ((96, 842), 120, ORANGE), ((196, 930), 92, SUN), ((1000, 870), 104, MINT), ((92, 150), 84, SUN), ((186, 92), 62, ORANGE),
+        ((96, 842), 120, ORANGE), ((196, 930), 92, SUN), ((1000, 870), 104, MINT), ((92, 150), 84, SUN),
+        ((186, 92), 62, ORANGE),
     ):
         _balloon(picture, middle, size, colour)
     _confetti(picture)
@@ -89,7 +91,8 @@ def _confetti(picture: Image.Image) -> None:
     for _ in range(60):
         middle = (chance.uniform(20, FRAME - 20), chance.uniform(60, FRAME - 60))
         long, wide, turn = chance.uniform(12, 24), chance.uniform(5, 8), chance.uniform(0, math.pi)
-        along, across = (math.cos(turn) * long / 2, math.sin(turn) * long / 2), (-math.sin(turn) * wide / 2, math.cos(turn) * wide / 2)
+        along = (math.cos(turn) * long / 2, math.sin(turn) * long / 2)
+        across = (-math.sin(turn) * wide / 2, math.cos(turn) * wide / 2)
         corners = [
             (middle[0] + a * along[0] + b * across[0], middle[1] + a * along[1] + b * across[1])
             for a, b in ((-1, -1), (1, -1), (1, 1), (-1, 1))
@@ -120,8 +123,8 @@ def needle() -> Image.Image:
     """The other turntable under another light: every hue turned, a plain cap on the pivot."""
     layer = rose_needle()
     hue, saturation, value = layer.convert("RGB").convert("HSV").split()
-    turned = Image.merge("HSV", (hue.point([(at + TURN) % 256 for at in range(256)]), saturation.point(lambda at: at * 0.8), value))
-    cool = turned.convert("RGB")
+    turned = hue.point([(at + TURN) % 256 for at in range(256)])
+    cool = Image.merge("HSV", (turned, saturation.point([round(at * 0.8) for at in range(256)]), value)).convert("RGB")
     cool.putalpha(layer.getchannel("A"))
     cool.alpha_composite(tint(FRAME, SUN, dot(PIVOT, 13)))
     return cool

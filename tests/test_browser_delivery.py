@@ -50,7 +50,8 @@ def test_the_form_is_light_and_all_of_it_is_ours(page: Page, site: Site) -> None
 @pytest.mark.parametrize("path", ["/", "/waiting/song2", "/result/song1"])
 def test_browsers_report_nothing_deprecated(page: Page, site: Site, path: str) -> None:
     page.add_init_script(
-        "window.reports = []; new ReportingObserver(all => window.reports.push(...all.map(r => r.body.id)), {buffered: true}).observe()"
+        "window.reports = [];"
+        "new ReportingObserver(all => window.reports.push(...all.map(r => r.body.id)), {buffered: true}).observe()"
     )
     site.song("song1")
     site.song("song2", stage="queued", entry_status="pending")

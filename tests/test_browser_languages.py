@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from microsite import Site
+from petsong.campaigns.loader import load_campaign
 from petsong.web.languages import texts_in
 from visitors import DESKTOP, PHONE, Visitor, picture, remember, send
 
@@ -109,11 +110,15 @@ def test_the_servers_objections_to_fields_are_said_in_german(german: Page, site:
 
 
 def test_sold_out_and_closed_are_said_in_german(german: Page, site: Site) -> None:
-    closed = {"open": False, "reason": "sold_out", "message": "Our Valentine's songs are over", "estimated_seconds": None}
+    message = load_campaign("valentines").opening.message
+    closed = {"open": False, "reason": "sold_out", "message": message, "estimated_seconds": None}
     german.route("**/api/availability", lambda route: route.fulfill(json=closed))
     german.goto(site.address)
     dialog = german.get_by_role("dialog", name="Schade, alles ausverkauft!")
     expect(dialog).to_contain_text("Unsere Lieder zum Valentinstag sind für dieses Jahr vorbei.")
+    closed["message"] = "Geschlossen bis Montag."  # an operator's own words, as they are
+    german.reload()
+    expect(dialog).to_contain_text("Geschlossen bis Montag.")
     german.unroute("**/api/availability")
     remember(german, site, 10)
     german.goto(site.address)

@@ -27,7 +27,8 @@ PERIODIC = [process_pending_queue, check_credits, check_timeouts, sweep, cleanup
 
 def everything(world: World) -> Any:
     """All that is known of the songs, their files, and what the service was told to make."""
-    tables = [list(table.select().order_by(table._meta.primary_key).dicts()) for table in (Submission, Attempt, Event, Rendition)]
+    known = (Submission, Attempt, Event, Rendition)
+    tables = [list(table.select().order_by(table._meta.primary_key).dicts()) for table in known]
     files = sorted((key, world.tools.storage.stat(key)) for key, _ in world.tools.storage.list_keys())
     return tables, files, world.client.orders()
 

@@ -4,13 +4,14 @@ import pytest
 from PIL import Image, ImageChops
 
 from render_media import ART
-from scripts.drawing import draw_all
+from scripts.drawing import CAMPAIGNS, DRAWN, draw_all
 
 
 @pytest.mark.slow
-def test_the_script_draws_the_artwork_that_is_shipped(tmp_path):
-    for path in draw_all(tmp_path):
-        with Image.open(path) as drawn, Image.open(ART / path.name) as shipped:
+@pytest.mark.parametrize("campaign", DRAWN)
+def test_the_script_draws_the_artwork_that_is_shipped(tmp_path, campaign):
+    for path in draw_all(tmp_path, campaign):
+        with Image.open(path) as drawn, Image.open(CAMPAIGNS / campaign / "art" / path.name) as shipped:
             assert drawn.mode == shipped.mode
             assert ImageChops.difference(drawn, shipped).getbbox(alpha_only=False) is None, path.name
 

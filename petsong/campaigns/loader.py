@@ -24,7 +24,12 @@ from pydantic import (
 )
 from pydantic.dataclasses import dataclass
 
+from petsong.campaigns import translating
+from petsong.campaigns.colours import DEFAULTS as COLOURS
+from petsong.campaigns.colours import complete as all_colours
+
 CAMPAIGNS = Path(__file__).parent
+PAGES_SPEAK = Path(__file__).parent.parent / "translations"  # a file per language with the texts of the pages
 FILE = "campaign.toml"
 
 # The part of the song service's closed vocabulary that is known to be accepted: any other phrase is a refused order.
@@ -45,11 +50,16 @@ COPY = frozenset(
 )
 FAILURES = frozenset({"service", "video", "too_long"})
 
+CAPTION_LENGTH = 300  # of a line with the names in it; longer ones are cut
+
+# The videos that the renderer can make of a song, in the order in which they are made and offered.
+FORMATS = ("square", "hd", "story")
+
 _FIELD = re.compile(r"\{(\w*)\}")
 _EXAMPLES = {
     "name": 'name = "valentines", which is also the folder\'s name',
     "locale": 'locale = "en_US"',
-    "languages": 'languages = ["en"]',
+    "languages": 'languages = ["en", "de"], the first one in campaign.toml, the others in files such as de.toml beside it',
     "copy": f'headline = "A love song for your pet"; known are {", ".join(sorted(COPY))}',
     "fail_messages": 'service = "We could not generate your song."; known are service, too_long, video',
     "extra_name_characters": 'extra_name_characters = "\'-"',
@@ -58,7 +68,8 @@ _EXAMPLES = {
     "prompt": 'template = "Create a song for {owner_name} and their {pet_type} {pet_name}."',
     "limits": "FORM_SUBMIT_RETRY = 10",
     "artwork": 'background = "art/background.png", a PNG inside the campaign\'s folder',
-    "colours": 'accent = "#c2185b"',
+    "video": 'formats = ["square", "hd", "story"], square first, and caption = ["{pet_name}", "with love from {owner_name}"]',
+    "colours": f'accent = "#c2185b"; known are {", ".join(COLOURS)}',
     "banners": '[[banners]] with text = "Adopt a friend" and link = "https://shelter.example/"',
     "opening": "open = true, closes_at = 2027-02-15T00:00:00Z, cap = 5000",
     "terms": 'terms = "terms.md"',
@@ -125,6 +136,12 @@ def _known_tag(tag: str) -> str:
     return tag
 
 
+def _spoken(language: str) -> str:
+    if not (PAGES_SPEAK / f"{language}.toml").is_file():
+        raise ValueError(f"the pages do not speak {language!r}: there is no {PAGES_SPEAK.name}/{language}.toml")
+    return language
+
+
 def _one_of(known: frozenset[str]) -> AfterValidator:
     def check(texts: dict[str, str]) -> dict[str, str]:
         unknown = sorted(set(texts) - known)
@@ -135,9 +152,23 @@ def _one_of(known: frozenset[str]) -> AfterValidator:
     return AfterValidator(check)
 
 
+def checked_formats(formats: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of videos to make of a song. Raises ValueError: the wait for a song ends with its square one."""
+    unknown = sorted(set(formats) - set(FORMATS))
+    if unknown:
+        raise ValueError(f"{unknown[0]!r} is no format; there are {', '.join(FORMATS)}")
+    if formats[:1] != ("square",):
+        raise ValueError("square must come first")
+    if len(set(formats)) < len(formats):
+        raise ValueError("a format is named twice")
+    return formats
+
+
 Line = Annotated[str, Field(min_length=1, max_length=2000)]
 Word = Annotated[str, Field(min_length=1, max_length=50)]
+Language = Annotated[str, Field(pattern=r"^[a-z]{2}$"), AfterValidator(_spoken)]
 Copy = Annotated[dict[str, Annotated[Line, _fields_are("owner_name", "pet_name")]], _one_of(COPY)]
+CaptionLine = Annotated[str, Field(min_length=1, max_length=100), _fields_are("owner_name", "pet_name")]
 ArtFile = Annotated[Path, BeforeValidator(_artwork)]
 TextFile = Annotated[str, BeforeValidator(_text_file)]
 SettingName = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
@@ -170,6 +201,15 @@ class Artwork(_Part):
     background: ArtFile  # 1080x1080 px
     record: ArtFile  # 736x736 px, transparent
     needle: ArtFile  # 1080x1080 px, transparent
+    sleeve: ArtFile  # SVG, square: the sleeve on the pages
+    label: ArtFile  # SVG, square: the record's label on the pages where there is no photo
+    icon: ArtFile  # SVG, square: beside the site's name and in the browser's tab
+    share: ArtFile  # JPEG, 1200x630 px, under 300 KB: link previews of pages without a song
+
+
+class Video(_Part):
+    formats: Annotated[tuple[str, ...], AfterValidator(checked_formats)] = ("square",)
+    caption: Annotated[tuple[CaptionLine, ...], Field(max_length=3)] = ()  # lines drawn where a format has room for them
 
 
 class Banner(_Part):
@@ -213,7 +253,7 @@ class Campaign:
     site_name: Line
     description: Line
     locale: Annotated[str, Field(pattern=r"^[a-z]{2}_[A-Z]{2}$")]
-    languages: Annotated[tuple[Annotated[str, Field(pattern=r"^[a-z]{2}$")], ...], Field(min_length=1)]
+    languages: Annotated[tuple[Language, ...], Field(min_length=1)]
     pet_types: Annotated[dict[Word, PetType], Field(min_length=1)]  # by the value of the API
     vibes: Annotated[dict[Word, Vibe], Field(min_length=1)]  # by the value of the API
     prompt: Prompt
@@ -224,9 +264,10 @@ class Campaign:
     fail_messages: Annotated[dict[str, Line], _one_of(FAILURES)] = Field(default_factory=dict)
     extra_name_characters: Annotated[str, Field(pattern=r"^['’.-]*$")] = ""
     limits: dict[SettingName, str | int | float | bool] = Field(default_factory=dict)
-    colours: dict[str, Colour] = Field(default_factory=dict)
+    colours: Annotated[dict[str, Colour], AfterValidator(all_colours)] = Field(default_factory=COLOURS.copy)
     banners: tuple[Banner, ...] = ()
     opening: Opening = Field(default_factory=Opening)
+    video: Video = Field(default_factory=Video)
 
     def song_order(
         self,
@@ -250,6 +291,12 @@ class Campaign:
         return SongOrder(prompt=" ".join(sentences), tags=() if prompt_alone else vibe.tags)
 
 
+    def caption(self, *, owner_name: str, pet_name: str) -> tuple[str, ...]:
+        """The lines that stand in the video of one song."""
+        names = {"owner_name": _one_line(owner_name), "pet_name": _one_line(pet_name)}
+        return tuple(_fill(line, names)[:CAPTION_LENGTH] for line in self.video.caption)
+
+
 def _one_line(text: str) -> str:
     return " ".join(text.split())
 
@@ -263,15 +310,32 @@ _campaign = TypeAdapter(Campaign)
 _elsewhere: dict[str, Path] = {}  # folders outside the package by their campaign's name, as rows know it
 
 
-@lru_cache(maxsize=16)
-def load_campaign(name_or_path: str | Path, *, check_files: bool = False) -> Campaign:
+@lru_cache(maxsize=32)
+def load_campaign(name_or_path: str | Path, *, check_files: bool = False, language: str = "") -> Campaign:
     """A campaign by its name (a folder here, or one loaded by its path before) or by the path of its folder.
 
-    `check_files`: the artwork must be there, too. Raises CampaignError. Changes are seen after a restart.
+    `check_files`: the artwork must be there, too. `language`: its texts in that one, in its first where it does not
+    speak it. All its languages are checked. Raises CampaignError. Changes are seen after a restart.
     """
     folder = _folder_of(str(name_or_path))
-    file = folder / FILE
-    document = _read(file)
+    document = _read(folder / FILE)
+    campaign = _checked(folder / FILE, document, check_files)
+    spoken = {campaign.languages[0]: campaign}
+    for other in campaign.languages[1:]:
+        file = folder / f"{other}.toml"
+        spoken[other] = _checked(file, _translated(file, document, _read(file)), check_files)
+    return spoken.get(language, campaign)
+
+
+def _translated(file: Path, document: dict[str, Any], words: dict[str, Any]) -> dict[str, Any]:
+    problem = translating.problem_of(document, words)
+    if problem:
+        raise CampaignError(file, *problem)
+    return translating.translated(document, words)
+
+
+def _checked(file: Path, document: dict[str, Any], check_files: bool) -> Campaign:
+    folder = file.parent
     try:
         campaign = _campaign.validate_python(document, context={"folder": folder, "check_files": check_files})
     except ValidationError as error:

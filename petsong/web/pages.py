@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from petsong.campaigns.loader import PetType, Vibe
 from petsong.models import find_submission
+from petsong.switch import CLOSED
 from petsong.web import languages
 from petsong.web.compression import compress
 from petsong.web.extension import parts
@@ -43,7 +44,7 @@ def form() -> Response:
     data = {
         "texts": {
             **frame.script_texts("form"), **{key: words[key] for key in ("submit", "sold_out_title", "sold_out_text")},
-            "closed": campaign.opening.message, "closed_served": parts().campaign.opening.message,
+            "closed": campaign.opening.message, "closed_served": parts().campaign.opening.message or CLOSED,
         },
         "choices": {field: list(of) for field, of in choices.items()},
         "choice_labels": {field: [choice.label for choice in of.values()] for field, of in choices.items()},

@@ -3,6 +3,10 @@
 
 window.petsong = {};
 
+// Alpine reads every global once when it starts, and browsers report the mere reading of these as the use of something
+// deprecated. Nothing here needs them.
+for (const name of ["fence", "Fence", "FencedFrameConfig", "HTMLFencedFrameElement"]) delete window[name];
+
 (function (petsong) {
   const block = document.getElementById("page-data");
   /** What the server has to say to the scripts: addresses, limits and every text that a script shows. */
@@ -12,6 +16,12 @@ window.petsong = {};
   petsong.text = function (key, values) {
     const template = (petsong.page.texts || {})[key] || "";
     return template.replace(/\{(\w+)\}/g, (whole, name) => (values && name in values ? String(values[name]) : whole));
+  };
+
+  /** What the server says, in the page's language: its own messages are English, `key` says the same. */
+  petsong.served = function (message, key) {
+    const english = document.documentElement.lang.startsWith("en");
+    return (english && typeof message === "string" && message) || petsong.text(key);
   };
 
   /** "35 seconds", "2 minutes": a waiting time for a person. */
@@ -127,17 +137,17 @@ window.petsong = {};
       },
     }));
 
-    // Anything that moves for longer than five seconds can be stopped.
+    // Anything that moves for longer than five seconds can be stopped: one button stops all of it.
+    petsong.motion = Alpine.reactive({ paused: false });
     Alpine.data("record", () => ({
-      paused: false,
       toggle() {
-        this.paused = !this.paused;
+        petsong.motion.paused = !petsong.motion.paused;
       },
       get turning() {
-        return this.paused ? "record-paused" : "";
+        return petsong.motion.paused ? "record-paused" : "";
       },
       get pausedText() {
-        return this.paused ? "true" : "false";
+        return petsong.motion.paused ? "true" : "false";
       },
     }));
   });

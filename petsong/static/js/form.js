@@ -4,32 +4,12 @@
 (function (petsong) {
   const DRAFT = "petsong_draft";
   const TEXT_FIELDS = ["pet_name", "pet_type", "music_vibe", "owner_name", "pet_name_said", "owner_name_said"];
-  const NAMES = ["pet_name", "owner_name"];
   const SAID = ["pet_name_said", "owner_name_said"];
   const ORDER = ["pet_name", "pet_type", "photo", "music_vibe", "owner_name", "pet_name_said", "owner_name_said"];
 
-  const clean = (text) => text.normalize("NFC").trim().replace(/\s+/gu, " ");
-  const escaped = (characters) => characters.replace(/[\\\]^-]/g, "\\$&");
-  const only = (extra) => new RegExp(`^[\\p{L}\\p{M} ${escaped(extra)}]+$`, "u");
-
-  // The server checks again and has the last word; these say early what it would say.
-  function problemOf(field, value) {
-    const { limits } = petsong.page;
-    const length = Array.from(value).length;
-    if (field in petsong.page.choices) {
-      const choices = petsong.page.choices[field];
-      return choices.includes(value) ? "" : petsong.text("one_of", { choices: choices.join(", ") });
-    }
-    if (NAMES.includes(field)) {
-      if (!value) return petsong.text(`required_${field}`);
-      if (length < limits.name_min || length > limits.name_max) return petsong.text("length", { min: limits.name_min, max: limits.name_max });
-      const extra = Array.from(limits.name_extra).join(" ");
-      return only(limits.name_extra).test(value) ? "" : petsong.text(extra ? "letters_extra" : "letters", { extra });
-    }
-    if (!value) return "";
-    if (length < limits.said_min || length > limits.said_max) return petsong.text("length", { min: limits.said_min, max: limits.said_max });
-    return only("'’-").test(value) ? "" : petsong.text("letters_said");
-  }
+  const SOLD_OUT = "Sorry, we're all sold out!"; // how the API says it when there is no more to say
+  const WATCH = 8; // seconds between two looks whether songs are taken
+  const { clean, problemOf } = petsong.checks;
 
   function newKey() {
     return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -57,6 +37,7 @@
       saidOpen: false,
       notice: "",
       soldOutText: petsong.text("sold_out_text"),
+      openness: "open", // as the last look found it: open, busy, sold_out
       estimate: "",
       dragging: false,
       cropping: false,
@@ -72,8 +53,15 @@
         if (draft.attempt && typeof draft.attempt.key === "string") this.attempt = draft.attempt;
         this.saidOpen = SAID.some((name) => this.fields[name]);
         this.$watch("fields", () => this.saveDraft());
-        if (petsong.session.isFull(petsong.page.limits.submissions)) this.showSoldOut();
+        if (petsong.session.isFull(petsong.page.limits.submissions)) this.showSoldOut(petsong.text("limit_reached"));
+        this.onVisible = () => this.askAvailability();
+        document.addEventListener("visibilitychange", this.onVisible);
+        this.watch = setInterval(this.onVisible, WATCH * 1000);
         this.askAvailability();
+      },
+      destroy() {
+        clearInterval(this.watch);
+        document.removeEventListener("visibilitychange", this.onVisible);
       },
       restored(event) {
         // Back from the waiting page by the browser's button: the page as it was, sending long over.
@@ -88,7 +76,7 @@
         return this.photo === "";
       },
       get dropClass() {
-        return this.dragging ? "photo-drop-over" : "";
+        return { "photo-drop-over": this.dragging, "photo-full": this.photo !== "" };
       },
       get photoStatus() {
         if (this.photoBusy) return petsong.text("photo_opening");
@@ -238,7 +226,7 @@
       // Sending
       async submit() {
         if (this.sending) return;
-        if (petsong.session.isFull(petsong.page.limits.submissions)) return this.showSoldOut();
+        if (petsong.session.isFull(petsong.page.limits.submissions)) return this.showSoldOut(petsong.text("limit_reached"));
         const good = ORDER.map((name) => this.check(name));
         if (good.includes(false)) return this.focusFirstProblem();
         this.sending = true;
@@ -273,14 +261,15 @@
         } catch (problem) {
           console.warn("keepsake", problem); // the waiting page shows the neutral record then
         }
-        window.location.assign(petsong.page.waiting_path + encodeURIComponent(body.session_id));
+        window.location.assign(petsong.page.waiting_path + encodeURIComponent(body.session_id) + petsong.page.query);
       },
       refused({ status, body, retryAfter }) {
         const code = body.code || "";
-        if (code === "rate_limit_exceeded" || code === "sold_out") return this.showSoldOut(body.message);
+        if (code === "rate_limit_exceeded") return this.showSoldOut(petsong.text("limit_reached"));
+        if (code === "sold_out") return this.showSoldOut(this.whySoldOut(body));
         if (code === "validation_failed") return this.showFields(body);
         if (code === "invalid_image" || status === 413) {
-          this.errors.photo = body.message || petsong.text("photo_format");
+          this.errors.photo = petsong.text("photo_format");
           return this.focusFirstProblem();
         }
         if (code === "idempotency_mismatch") {
@@ -294,39 +283,50 @@
       },
       reason(status, code, body, retryAfter) {
         if (status === 0) return petsong.text("no_answer");
-        const wait = retryAfter ? petsong.text("try_again_in", { time: petsong.duration(retryAfter) }) : "";
-        if (status === 429) return `${petsong.text("too_many")} ${wait}`.trim();
         // Busy for minutes has its own words in the message; a short absence is worth naming.
-        return `${body.message || petsong.text("server_error")} ${code === "busy" ? "" : wait}`.trim();
+        if (code === "busy") return petsong.served(body.message, "busy");
+        const wait = retryAfter ? petsong.text("try_again_in", { time: petsong.duration(retryAfter) }) : "";
+        const what = status === 429 ? petsong.text("too_many") : petsong.served(body.message, status === 503 ? "unavailable" : "server_error");
+        return `${what} ${wait}`.trim();
       },
       showFields(body) {
         const fields = body.fields && typeof body.fields === "object" ? body.fields : {};
         let shown = false;
         for (const [name, message] of Object.entries(fields)) {
           if (!(name in this.errors)) continue;
-          this.errors[name] = String(message);
+          // In the page's own words where they see it, too.
+          const own = name === "photo" ? "" : problemOf(name, clean(this.fields[name]));
+          this.errors[name] = own || petsong.served(String(message), name === "photo" ? "photo_format" : "not_taken");
           shown = true;
         }
         if (shown) this.focusFirstProblem();
-        else petsong.toast(body.message || petsong.text("server_error"), { retry: true });
+        else petsong.toast(petsong.served(body.message, "server_error"), { retry: true });
       },
 
       // Open, busy, sold out
       async askAvailability() {
+        if (document.hidden) return;
         const { status, body } = await petsong.api("GET", petsong.page.availability_path);
         if (status !== 200) return;
-        if (body.open === false) {
-          if (body.reason === "busy") this.notice = body.message || petsong.text("busy");
-          else this.showSoldOut(body.message);
-          return;
-        }
-        const range = body.estimated_seconds;
-        const seconds = range && typeof range === "object" ? range.high : range;
-        if (Number.isFinite(seconds) && seconds > 0) this.estimate = petsong.text("estimate", { time: petsong.duration(seconds) });
+        const found = body.open === false ? body.reason || "sold_out" : "open";
+        const { high } = body.estimated_seconds && typeof body.estimated_seconds === "object" ? body.estimated_seconds : { high: body.estimated_seconds };
+        this.estimate = found === "open" && high > 0 ? petsong.text("estimate", { time: petsong.duration(high) }) : "";
+        this.notice = found === "busy" ? petsong.served(body.message, "busy") : "";
+        // Said once: who closes it may go on reading.
+        if (found === "sold_out" && this.openness !== "sold_out") this.showSoldOut(this.whySoldOut(body));
+        if (found !== "sold_out" && this.openness === "sold_out") this.closeSoldOut();
+        this.openness = found;
       },
-      showSoldOut(message) {
-        // The title says it already; a campaign that is closed or not yet open has more to say.
-        if (message && !message.startsWith(petsong.text("sold_out_title"))) this.soldOutText = message;
+      // The title says it already; a campaign that is closed or not yet open has more to say.
+      whySoldOut(body) {
+        const message = String(body.message || "");
+        if (message.startsWith(SOLD_OUT)) return "";
+        // The campaign's own words are known in the visitor's language; those of an operator are as they are.
+        if (message && message !== petsong.text("closed_served")) return message;
+        return petsong.text("closed") || petsong.served(message, "sold_out_text");
+      },
+      showSoldOut(text) {
+        this.soldOutText = text || petsong.text("sold_out_text");
         const dialog = this.$refs.soldOut;
         if (dialog.open) return;
         // At page load nothing has focus yet: closing then leads to the top of the page.

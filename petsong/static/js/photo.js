@@ -5,54 +5,30 @@
   const SIDE = 600; // what is sent
   const LEAST = 400; // what the server takes, and the smallest part of a photo that still looks good enlarged
   const LARGEST = 2048; // larger photos are shrunk before cropping: phones run out of memory otherwise
+  const MOST_PIXELS = 120e6; // four bytes each while a browser decodes it
 
   class PhotoProblem extends Error {}
 
-  async function isJpegOrPng(file) {
-    const head = new Uint8Array(await file.slice(0, 8).arrayBuffer());
-    const starts = (...bytes) => bytes.every((byte, at) => head[at] === byte);
-    return starts(0xff, 0xd8, 0xff) || starts(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a);
+  // At most LARGEST wide or high, though never so small that the short side would fall under what is sent.
+  function scaleOf(width, height) {
+    return Math.min(1, Math.max(LARGEST / Math.max(width, height), SIDE / Math.min(width, height)));
   }
 
-  async function decode(file) {
-    const address = URL.createObjectURL(file);
-    const image = new Image();
-    image.src = address;
-    try {
-      await image.decode();
-      return image;
-    } catch (_broken) {
-      throw new PhotoProblem(petsong.text("photo_unreadable"));
-    } finally {
-      // The decoded picture stays usable; only the address goes.
-      setTimeout(() => URL.revokeObjectURL(address), 10000);
-    }
-  }
-
-  // Drawn on white, upright (browsers apply the camera's orientation when drawing) and at most LARGEST wide or high,
-  // though never so small that its short side would fall under what is sent.
-  function redraw(image) {
-    const { naturalWidth: width, naturalHeight: height } = image;
-    const scale = Math.min(1, Math.max(LARGEST / Math.max(width, height), SIDE / Math.min(width, height)));
-    const canvas = document.createElement("canvas");
-    canvas.width = Math.round(width * scale);
-    canvas.height = Math.round(height * scale);
-    const pen = canvas.getContext("2d");
-    pen.fillStyle = "#fff";
-    pen.fillRect(0, 0, canvas.width, canvas.height);
-    pen.imageSmoothingQuality = "high";
-    pen.drawImage(image, 0, 0, canvas.width, canvas.height);
-    return canvas;
+  function refuse(key) {
+    throw new PhotoProblem(petsong.text(key));
   }
 
   /** File → address (blob:) of a picture ready for cropping. Throws PhotoProblem with a text for the visitor. */
   async function prepare(file) {
-    if (!(await isJpegOrPng(file))) throw new PhotoProblem(petsong.text("photo_format"));
-    const image = await decode(file);
-    if (Math.min(image.naturalWidth, image.naturalHeight) < LEAST) throw new PhotoProblem(petsong.text("photo_small"));
-    const blob = await new Promise((done) => redraw(image).toBlob(done, "image/jpeg", 0.92));
-    if (!blob) throw new PhotoProblem(petsong.text("photo_unreadable"));
-    return URL.createObjectURL(blob);
+    const known = await petsong.picture.facts(file);
+    if (!known.kind) refuse("photo_format");
+    if (known.width * known.height > MOST_PIXELS) refuse("photo_huge");
+    const canvas = await petsong.picture.small(file, known, scaleOf).catch(() => refuse("photo_unreadable"));
+    const whole = known.width ? known : canvas; // what is shrunk was large
+    if (Math.min(whole.width, whole.height) < LEAST) refuse("photo_small");
+    const blob = await new Promise((done) => canvas.toBlob(done, "image/jpeg", 0.92));
+    canvas.width = canvas.height = 0;
+    return blob ? URL.createObjectURL(blob) : refuse("photo_unreadable");
   }
 
   /** The photo (a data: address) again with `side` pixels, as a data: address. */
@@ -60,12 +36,7 @@
     const image = new Image();
     image.src = photo;
     await image.decode();
-    const canvas = document.createElement("canvas");
-    canvas.width = canvas.height = side;
-    const pen = canvas.getContext("2d");
-    pen.imageSmoothingQuality = "high";
-    pen.drawImage(image, 0, 0, side, side);
-    return canvas.toDataURL("image/jpeg", 0.8);
+    return petsong.picture.drawn(image, side, side).toDataURL("image/jpeg", 0.8);
   }
 
   /** The photo moves and grows under a fixed square: a frame is easier to hit than corners with a thumb. */

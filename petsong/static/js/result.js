@@ -1,4 +1,4 @@
-/* The song is there: share it, with the file itself where the browser can. */
+/* The song is there: play it, share it, with the file itself where the browser can. */
 "use strict";
 
 (function (petsong) {
@@ -61,6 +61,10 @@
   function player() {
     return {
       broken: false,
+      init() {
+        const { video, track, singing, lyrics } = this.$refs;
+        if (track && singing) petsong.sing(video, track, singing, lyrics);
+      },
       failed() {
         this.broken = true;
       },

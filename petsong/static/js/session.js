@@ -66,6 +66,13 @@
       }
       write(KEY, data);
     }
+
+    /** Forget a song that was deleted. */
+    remove(sessionId) {
+      const data = this.load();
+      data.entries = data.entries.filter((entry) => entry.session_id !== sessionId);
+      write(KEY, data);
+    }
   }
 
   /** The cropped photo (small) and the pet's name per song: they never leave this browser. */
@@ -84,6 +91,9 @@
         if (write(KEEPSAKES, Object.fromEntries(kept))) return;
       }
     },
+    remove(sessionId) {
+      write(KEEPSAKES, Object.fromEntries(Object.entries(read(KEEPSAKES)).filter(([id]) => id !== sessionId)));
+    },
   };
 
   petsong.session = new SessionManager();
@@ -94,7 +104,8 @@
     const when = new Date(entry.timestamp);
     const date = Number.isNaN(when.getTime()) ? "" : when.toLocaleString(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
     const name = keepsake.pet_name ? petsong.text("song_for", { pet_name: keepsake.pet_name }) : petsong.text("song");
-    return { id: entry.session_id, href: petsong.page.result_path + encodeURIComponent(entry.session_id), name, date, photo: keepsake.photo, plain: !keepsake.photo };
+    const href = petsong.page.result_path + encodeURIComponent(entry.session_id) + petsong.page.query;
+    return { id: entry.session_id, href, name, date, photo: keepsake.photo || petsong.page.label };
   }
 
   document.addEventListener("alpine:init", () => {

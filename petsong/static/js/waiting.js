@@ -5,6 +5,7 @@
   const LATE_AFTER = 5 * 60; // seconds
   const SLOW = 30; // between two questions once it is late
   const HIDDEN = 60; // while nobody looks
+  const CHATTER = 6; // seconds for a line of studio talk
   const STEPS = { queued: 0, sending: 1, generating: 1, downloading: 1, rendering: 2, done: 3 };
 
   function range(estimate) {
@@ -25,19 +26,24 @@
       progress: 0,
       late: false,
       gone: false,
+      over: false, // no more questions: the song is ready, failed or gone
+      chatter: "",
       trouble: false,
       asking: false,
       checked: "",
+      line: -1,
       failures: 0,
       pollAfter: 10,
 
       init() {
         this.photo = petsong.keepsakes.get(petsong.page.session_id).photo;
-        this.stage = petsong.text("stage_queued");
+        this.stage = petsong.text(`stage_${petsong.page.stage}`);
+        this.step = STEPS[petsong.page.stage] || 0;
         this.onVisible = () => this.wake();
         document.addEventListener("visibilitychange", this.onVisible);
         window.addEventListener("online", this.onVisible);
         this.lateTimer = setTimeout(() => (this.late = true), LATE_AFTER * 1000);
+        this.chatterTimer = setInterval(() => this.chat(), CHATTER * 1000);
         this.ask();
       },
       destroy() {
@@ -46,8 +52,10 @@
         window.removeEventListener("online", this.onVisible);
       },
       stop() {
+        this.over = true;
         clearTimeout(this.timer);
         clearTimeout(this.lateTimer);
+        clearInterval(this.chatterTimer);
       },
 
       get hasPhoto() {
@@ -71,35 +79,41 @@
       },
 
       wake() {
-        if (document.hidden || this.gone) return;
+        if (document.hidden || this.over) return;
         this.ask();
+      },
+      // Small talk from the studio while the song is sung; it stands still with the record, and for readers of screens
+      // there is the stage.
+      chat() {
+        if (this.step !== 1 || petsong.motion.paused || document.hidden) return;
+        const lines = petsong.page.texts.chatter;
+        this.line = (this.line + 1) % lines.length;
+        this.chatter = lines[this.line].replace("{pet_name}", () => petsong.page.pet_name);
       },
       async checkAgain() {
         this.checked = "";
         await this.ask();
-        if (!this.gone && !this.trouble) this.checked = petsong.text("checked", { time: new Date().toLocaleTimeString(document.documentElement.lang, { timeStyle: "short" }) });
+        if (!this.over && !this.trouble) this.checked = petsong.text("checked", { time: new Date().toLocaleTimeString(document.documentElement.lang, { timeStyle: "short" }) });
       },
       async ask() {
-        if (this.asking || this.gone) return;
+        if (this.asking || this.over) return;
         this.asking = true;
         clearTimeout(this.timer);
         const answer = await petsong.api("GET", petsong.page.status_path);
         this.asking = false;
         if (answer.status === 404) return this.vanish();
+        if (answer.status === 410) return this.leave(); // deleted meanwhile: the result's page says so
         if (answer.status === 200) this.show(answer.body);
         else this.fail(answer);
       },
       show(body) {
         this.failures = 0;
         this.trouble = false;
-        if (body.status === "success" || body.status === "fail") {
-          this.stop();
-          this.gone = true; // no more questions; the page is on its way out
-          window.location.replace(petsong.page.result_path);
-          return;
-        }
+        if (body.status === "success" || body.status === "fail") return this.leave();
         this.stage = petsong.text(`stage_${body.stage}`) || petsong.text("stage_generating");
         this.step = STEPS[body.stage] || 0;
+        if (this.step !== 1) this.chatter = "";
+        else if (!this.chatter) this.chat();
         this.place = body.queue_position > 0 ? petsong.text("place", { n: body.queue_position }) : "";
         this.estimate = range(body.estimated_seconds);
         this.progress = Math.min(100, Math.max(this.progress, Number(body.progress) || 0)); // never backwards
@@ -114,6 +128,10 @@
       schedule(seconds) {
         const least = Math.max(this.late ? SLOW : 0, document.hidden ? HIDDEN : 0);
         this.timer = setTimeout(() => this.ask(), Math.max(seconds, least) * 1000);
+      },
+      leave() {
+        this.stop();
+        window.location.replace(petsong.page.result_path);
       },
       vanish() {
         this.stop();
