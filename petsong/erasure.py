@@ -51,11 +51,14 @@ def erase(settings: Settings, storage: Storage, queues: Queues, session_id: str,
     `who` stands in the timeline. Raises OSError where a file cannot be removed: then the database still names it, and a
     repeat goes on.
     """
-    if find_submission(session_id) is None:
+    row = find_submission(session_id)
+    if row is None:
         return None
-    with db.atomic():
-        _forget_mentions(session_id)
+    with db.atomic():  # kept whatever comes after: no song is bought for a row that loses its files
+        if row.files_removed_at is None and row.fail_reason != DELETED:
+            _forget_mentions(session_id)
         stop(session_id, DELETED, f"by {who}")  # its event for the agency, which names nobody, still goes out
+    with db.atomic():
         row = Submission.get_by_id(session_id)
         keys = [key for key in keys_of(row) if storage.stat(key)]
         first = forget(settings, storage, row)

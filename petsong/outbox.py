@@ -181,6 +181,8 @@ def settle(message: Any, outcome: Outcome) -> str:
     state = DELIVERED if delivered else GIVEN_UP if over else WAITING
     with db.atomic():
         moment = database.now()
+        if OutboxMessage.update(tries=OutboxMessage.tries).where(OutboxMessage.id == message.id).execute() != 1:
+            return state  # forgotten while it was on its way
         _log(message, moment, outcome)
         OutboxMessage.update(
             state=state, last_answer=_answer(outcome)[:MAX_NOTE],

@@ -136,7 +136,7 @@ def test_a_song_that_fails_at_the_service_ends_with_stage_and_reason(
 ) -> None:
     for name in OURS:
         monkeypatch.delenv(name, raising=False)
-    stack = Stack(tmp_path / "state", sandbox=["--generate-seconds", "0", "--tune", "premade"], say=demo_run.say)
+    stack = Stack(tmp_path / "state", sandbox=["--generate-seconds", "2", "--tune", "premade"], say=demo_run.say)
     stack.start()
     try:
         requests.post(f"{stack.sandbox_url}/sandbox/faults", json={"fault": "failure"}, timeout=5).raise_for_status()

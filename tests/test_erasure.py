@@ -131,6 +131,31 @@ def test_a_repeat_removes_what_came_late(erased: Erase, storage: LocalStorage) -
     assert [event.reason for event in Event.select()].count("erased") == 1
 
 
+def test_a_repeat_leaves_what_tells_the_agency_of_the_end(erased: Erase, storage: LocalStorage) -> None:
+    planted(storage, Stage.GENERATING)
+    erased()
+    [told] = OutboxMessage.select()
+    assert told.payload["reason"] == "deleted"
+    erased()
+    assert [message.id for message in OutboxMessage.select()] == [told.id]
+
+
+def test_a_song_that_cannot_be_erased_whole_is_bought_no_more(
+    erased: Erase, storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_key: str) -> bool:
+        raise OSError("read-only file system")
+
+    planted(storage, Stage.QUEUED)
+    with monkeypatch.context() as broken:
+        broken.setattr(storage, "delete", full)
+        with pytest.raises(OSError, match="read-only"):
+            erased()
+    assert kit.row("song1").stage == "failed"
+    assert erased().already is False
+    assert keys(storage) == [] and [message.payload["reason"] for message in OutboxMessage.select()] == ["deleted"]
+
+
 def test_late_files_go_with_the_orphans(erased: Erase, storage: LocalStorage, tmp_path: Path) -> None:
     planted(storage)
     erased()

@@ -118,8 +118,8 @@ def _base() -> str:
     return (ROOT / "petsong" / "static" / "css" / "base.css").read_text("utf-8")
 
 
-@pytest.mark.parametrize("path", ["nobody/look.css", "../look.css", "%2e%2e/look.css", "valentines/campaign.toml",
-                                  "valentines/terms.md", "valentines/record.png"])
+@pytest.mark.parametrize("path", ["nobody/look.css", "%00/look.css", "./look.css", "../look.css", "%2e%2e/look.css",
+                                  "valentines/campaign.toml", "valentines/terms.md", "valentines/record.png"])
 def test_nothing_else_of_a_campaigns_folder_is_served(make_site: Callable[..., Site], path: str) -> None:
     assert make_site().app.test_client().get(f"/look/{path}").status_code == 404
 

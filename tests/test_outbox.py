@@ -224,6 +224,15 @@ def test_one_of_many_deliverers_begins_a_try() -> None:
     assert outbox.due() == []
 
 
+def test_a_message_forgotten_on_its_way_leaves_nothing() -> None:
+    alert()
+    message = only_message()
+    outbox.claim(message)
+    OutboxMessage.delete().execute()
+    outbox.settle(message, Outcome(200, "", 5))
+    assert Delivery.select().count() == 0
+
+
 def test_a_try_whose_deliverer_died_is_made_up_for() -> None:
     alert()
     outbox.claim(only_message())

@@ -68,6 +68,16 @@ def test_the_new_video_takes_the_old_ones_place(world: World) -> None:
     assert reasons(session_id).count("rerendered") == 1
 
 
+def test_a_move_whose_acknowledgement_is_lost_is_made_once(world: World) -> None:
+    session_id = ready(world)
+    order(session_id, who="Kim")
+    errand = take(session_id, 60)
+    assert errand is not None
+    for _ in range(2):
+        assert rerendering.replace_video(errand, f"video/{session_id}.99.mp4", {}, None) is True
+    assert reasons(session_id).count("rerendered") == 1
+
+
 @on_sqlite
 def test_a_second_time_overwrites_nothing(world: World) -> None:
     session_id = ready(world)

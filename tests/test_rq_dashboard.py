@@ -148,6 +148,7 @@ def test_the_buttons_work(api: Api, queue: Queue) -> None:
 
 @pytest.mark.parametrize("path", [
     "0/view/job/none", "0/data/job/none.json", "1/view/queues", "99/data/queues.json",
+    "0/view/jobs/x');alert(1);('/queued/8/asc/1", "0/view/jobs/nobody/queued/8/asc/1",
     "0/data/jobs/renders/nonsense/8/asc/1.json", "0/data/jobs/renders/queued/x/asc/1.json",
 ])
 def test_what_is_not_there_is_not_found(api: Api, path: str) -> None:

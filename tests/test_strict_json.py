@@ -51,6 +51,11 @@ def test_lists_by_the_thousand_are_refused() -> None:
         parse(json.dumps({"a": [[] for _ in range(1000)]}).encode())
 
 
+def test_values_by_the_ten_thousand_are_refused() -> None:
+    with pytest.raises(BadJson, match="more than 10000 values"):
+        parse(json.dumps({str(number): 0 for number in range(10_002)}).encode())
+
+
 @pytest.mark.parametrize("body", [
     b"[" * 40 + b'"' + b'\\"' * 3_500_000, b"[" * 40 + b'"' * 7_000_000, b"[" * 40 + b'"' + b"\\" * 6_999_999,
     b"[" * 40 + b'"' + b"a" * 7_000_000, b"[" * 40 + b'"a' * 3_500_000, b"[]" * 3_500_000, b'{"":' * 1_700_000,

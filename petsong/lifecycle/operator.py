@@ -19,6 +19,8 @@ def retry(session_id: str, *, who: str, has_song: bool) -> Stage:
     Raises ImpossibleMove.
     """
     with database.lock("slots"), db.atomic():
+        # Held before anything is read: an answer that arrives now has ended an attempt before, or finds the new life.
+        Submission.update(tries=Submission.tries).where(Submission.session_id == session_id).execute()
         row = Submission.get_or_none(Submission.session_id == session_id)
         if row is None:
             raise ImpossibleMove(f"There is no submission {session_id}.")

@@ -216,6 +216,8 @@ def finish_readback(settings: Settings, claim: Claim | None, session_id: str, as
     with db.atomic():
         if claim is not None:
             hold(claim)
+        else:  # held as well: a hint that comes now makes it due before, or after us
+            Submission.update(tries=Submission.tries).where(Submission.session_id == session_id).execute()
         open_named = Attempt.select().where(
             Attempt.submission == session_id, Attempt.ended_at.is_null(),
             Attempt.task_id.is_null(False) | Attempt.task_hint.is_null(False),

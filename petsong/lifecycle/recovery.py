@@ -4,6 +4,7 @@ Every pass handles a bounded number of rows, and one row's trouble never stops t
 """
 import logging
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -229,7 +230,8 @@ def _requeue_orderless(moment: datetime) -> None:
     for session_id in _ids((Submission.stage == Stage.SENDING) & lease_is_free(moment) & ~_has_attempts()):
         claim = take(session_id, Stage.SENDING, 60, due_only=False)
         if claim is not None:
-            advance(claim, Stage.QUEUED, reason="no_open_attempt")
+            with suppress(ClaimLost):  # cancelled meanwhile
+                advance(claim, Stage.QUEUED, reason="no_open_attempt")
 
 
 def _wake_forgotten(moment: datetime) -> None:

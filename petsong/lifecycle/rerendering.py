@@ -81,6 +81,12 @@ def replace_video(errand: Errand, video: str, pictures: dict[str, str], loudness
     """
     with db.atomic():
         moment = database.now()
+        replaced = (
+            (Submission.session_id == errand.session_id) & (Submission.claim_no == errand.number)
+            & (Submission.generated_video_path == video)
+        )
+        if Submission.select().where(replaced).exists():
+            return True  # our own transaction, whose acknowledgement was lost: it is asked for again
         if Submission.update(
             generated_video_path=video, video_creation_end=moment, loudness=loudness, rerender_at=None
         ).where(_mine(errand)).execute() != 1:

@@ -4,6 +4,7 @@
 content policy allows no style in the page.
 """
 import hashlib
+import re
 from pathlib import Path
 
 from flask import Blueprint, Response, abort, current_app, make_response, request, send_file, url_for
@@ -13,6 +14,7 @@ from petsong.web.static_files import YEAR, hash_of, static_url
 
 blueprint = Blueprint("looks", __name__)
 STYLE = "look.css"
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")  # of a folder that a campaign could have
 PICTURES = ("sleeve.svg", "label.svg", "icon.svg", "share.jpg")  # named by what they are, wherever the campaign keeps them
 
 
@@ -22,6 +24,8 @@ def look_url(campaign: Campaign, name: str) -> str:
 
 @blueprint.get(f"/look/<campaign>/<any({','.join((STYLE, *PICTURES))}):name>")
 def look(campaign: str, name: str) -> Response:
+    if not NAME.fullmatch(campaign):
+        abort(404)
     try:
         found = load_campaign(campaign)
     except CampaignError:

@@ -207,7 +207,7 @@ def status(session_id: str) -> Response:
 
 def etagged(response: Response) -> Response:
     response.add_etag()
-    response.headers["Cache-Control"] = "no-cache"
+    response.headers["Cache-Control"] = "private, no-cache"
     response.make_conditional(request)
     return response
 

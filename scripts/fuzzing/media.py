@@ -63,6 +63,7 @@ class Bench:
         (self.room / "pet.jpg").write_bytes(self.photos[0])
         self.scratch = self.room / "scratch"
         self.scratch.mkdir()
+        self.before = _children()
 
     def input(self, number: int) -> bytes:
         rng = random.Random(f"{self.seed}/{number}")
@@ -109,8 +110,12 @@ class Bench:
 
     def traces(self) -> list[str]:
         """Files that a reader left, and processes."""
-        with open(f"/proc/self/task/{os.getpid()}/children") as file:
-            return os.listdir(self.scratch) + file.read().split()
+        return os.listdir(self.scratch) + [pid for pid in _children() if pid not in self.before]
+
+
+def _children() -> list[str]:
+    with open(f"/proc/self/task/{os.getpid()}/children") as file:
+        return file.read().split()
 
 
 def rebuild(data: bytes) -> str:

@@ -126,7 +126,7 @@ def _refused(message: str) -> Exception:
 
 
 def _own_hosts() -> set[str]:
-    return {request.host, urlsplit(parts().settings.site_url).netloc}
+    return {request.host, urlsplit(parts().settings.site_url).netloc} - {""}
 
 
 def _need_origin() -> None:

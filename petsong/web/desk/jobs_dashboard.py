@@ -18,6 +18,7 @@ from rq.job import Job, requeue_job
 from rq.serializers import JSONSerializer
 from rq_dashboard import web as dashboard
 
+from petsong.settings import QUEUE_NAMES
 from petsong.web.desk.guard import guard, message_page
 from petsong.web.extension import parts
 
@@ -54,7 +55,9 @@ def _use_our_redis() -> None:
     """One Redis, our client with its short patience; its address is nobody's business."""
     current_app.redis_conn = parts().queues.client  # type: ignore[attr-defined]
     current_app.config["RQ_DASHBOARD_REDIS_URL"] = ("petsong",)
-    if (request.view_args or {}).get("instance_number"):
+    named = request.view_args or {}
+    # A queue's name is echoed unescaped into the dashboard's inline script, which our policy then lets run.
+    if named.get("instance_number") or named.get("queue_name") not in (None, *QUEUE_NAMES):
         abort(404)
     if request.endpoint == "rq_dashboard.requeue_all" and request.method != "POST":
         abort(405)  # it would change something by a mere link
