@@ -134,7 +134,7 @@ def test_answers_of_the_api_are_not_stored(api: Api) -> None:
         assert api.get(path).headers["Cache-Control"] == "no-store"
     assert api.post().headers["Cache-Control"] == "no-store"
     for path in ("/api/submissions/song1/status", "/api/results/song1"):
-        assert api.get(path).headers["Cache-Control"] == "no-cache"
+        assert api.get(path).headers["Cache-Control"] == "private, no-cache"
 
 
 # ---- CORS

@@ -3,7 +3,7 @@ until the new one takes its place.
 
 An order is `rerender_at`: when it is due. Taking it raises claim_no and puts rerender_at to the end of the lease, so that an
 order whose worker died becomes due by itself; what is written later names claim_no. Files of the old video are then named
-by no row, and go with the orphans an hour later.
+by no row, and go with the next look at orphans, for they are older than an hour.
 """
 from dataclasses import dataclass
 from typing import Any
