@@ -11,6 +11,7 @@ from jobs.renditions import send_for_next
 from jobs.tools import Tools, tools
 from jobs.wrapper import job, without_database
 from petsong import credits, database, outbox, retention
+from petsong.disk import warn_when_full
 from petsong.lifecycle.claims import later
 from petsong.lifecycle.readback import overdue_news
 from petsong.lifecycle.recovery import (
@@ -24,7 +25,6 @@ from petsong.lifecycle.recovery import (
 from petsong.lifecycle.stages import Stage
 from petsong.models import Submission, Tick
 from petsong.pools import mark
-from petsong.settings import Settings
 
 log = logging.getLogger(__name__)
 SCRATCH_SECONDS = 3600
@@ -61,13 +61,7 @@ def check_timeouts() -> None:
         log.error("submission failed", extra={"session_id": session_id})
     for row in overdue_news(t.settings, database.now()):
         log.warning("no news", extra={"session_id": row.session_id})
-    _warn_of_full_disk(t.settings)
-
-
-def _warn_of_full_disk(settings: Settings) -> None:
-    usage = shutil.disk_usage(settings.video_storage if settings.video_storage.exists() else Path())
-    if usage.used / usage.total > 0.8:
-        log.warning("disk over 80 % full", extra={"used_percent": round(100 * usage.used / usage.total)})
+    warn_when_full(t.settings.video_storage, log)
 
 
 # ---- the sweep

@@ -25,6 +25,7 @@ from jobs.lost_pools import LostPools
 from jobs.tools import Tools, tools
 from jobs.wrapper import holder, name_pool
 from petsong import alerts, database
+from petsong.disk import used_percent
 from petsong.migrate import MigrationsPending
 from petsong.models import Heartbeat
 from petsong.queues import JOBS, Queues, impatient_client, patient_client
@@ -109,7 +110,7 @@ class Pool:
         counts: dict[str, int] = {}
         for place in self.places:
             counts[place.queue] = counts.get(place.queue, 0) + bool(place.pid)
-        facts = {"ffmpeg": self.ffmpeg, "disk_percent": alerts.disk_percent(self.tools.settings.video_storage)}
+        facts = {"ffmpeg": self.ffmpeg, "disk_percent": used_percent(self.tools.settings.video_storage)}
         Heartbeat.insert(name=self.name, at=moment, started_at=started_at, queues=counts, facts=facts).on_conflict(
             conflict_target=[Heartbeat.name],
             update={Heartbeat.at: moment, Heartbeat.queues: counts, Heartbeat.facts: facts},

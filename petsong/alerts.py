@@ -2,17 +2,16 @@
 
 A condition is told once an hour while it lasts and once more when it is over. Texts hold figures and codes, never names.
 """
-import shutil
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from peewee import fn
 
 from petsong import database, limits, logs, outbox
+from petsong.disk import FULL_PERCENT, used_percent
 from petsong.lifecycle.cancelling import CANCELLED, DELETED
 from petsong.lifecycle.stages import ENDS, Stage
 from petsong.models import Event, Submission
@@ -22,7 +21,6 @@ from petsong.queues import Queues
 from petsong.settings import Settings
 
 FAILURES_AT_LEAST = 5  # of three songs one that failed says nothing
-DISK_PERCENT = 80.0
 ON_THE_WAY = [stage for stage in Stage if stage not in ENDS]
 EXHAUSTED = "credits exhausted"  # the line that check_credits writes
 
@@ -102,23 +100,14 @@ def _minutes(time: timedelta) -> int:
 
 def disk(settings: Settings, moment: datetime) -> Trouble | None:
     """The machine that looks, and those of all pools, as they report it."""
-    used = {"this machine": disk_percent(settings.video_storage)}
+    used = {"this machine": used_percent(settings.video_storage)}
     for pool in live_pools(moment):
         used[pool.name.rsplit("-", 2)[0]] = (pool.facts or {}).get("disk_percent")
-    full = {name: percent for name, percent in used.items() if percent is not None and percent > DISK_PERCENT}
+    full = {name: percent for name, percent in used.items() if percent is not None and percent > FULL_PERCENT}
     if not full:
         return None
     worst = max(full, key=lambda name: full[name] or 0)
     return Trouble("warning", f"The disk for the videos is {full[worst]:.0f} % full ({worst}).")
-
-
-def disk_percent(folder: Path) -> float | None:
-    """How full the file system below is; None where it can't be told."""
-    try:
-        usage = shutil.disk_usage(folder if folder.exists() else Path())
-    except OSError:
-        return None
-    return round(100 * usage.used / usage.total, 1)
 
 
 def credits_low(settings: Settings, moment: datetime) -> Trouble | None:

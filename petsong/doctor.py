@@ -17,10 +17,10 @@ from redis.exceptions import RedisError
 from urllib3.exceptions import HTTPError
 
 from petsong import database, migrate, outbox
-from petsong.alerts import DISK_PERCENT, disk_percent
 from petsong.database import db
+from petsong.disk import FULL_PERCENT, used_percent
 from petsong.models import OutboxMessage, Tick
-from petsong.pools import live_pools, live_workers
+from petsong.pools import live_pools, live_workers, seconds_since
 from petsong.queues import Queues
 from petsong.settings import QUEUE_NAMES, Settings
 from petsong.sonauto import SongService
@@ -224,8 +224,7 @@ def check_workers(_: Settings, __: Queues) -> Iterator[Finding]:
         yield problem("workers", f"no worker for {', '.join(idle)}", advice)
     else:
         yield ok("workers", ", ".join(f"{name} {workers[name]}" for name in QUEUE_NAMES))
-    tick = Tick.get_or_none(Tick.name == "scheduler")
-    age = (moment - tick.last_at).total_seconds() if tick else None
+    age = seconds_since("scheduler", moment)
     if age is None or age > 60:
         text = "the scheduler never gave a sign of life" if age is None else f"the scheduler's last sign is {age:.0f} s old"
         yield warning("scheduler", text, "Start: python -m jobs.schedule (until then the pools do its duties, later)")
@@ -249,10 +248,10 @@ def check_ffmpeg(_: Settings, __: Queues) -> Iterator[Finding]:
 
 
 def check_disk(settings: Settings, _: Queues) -> Iterator[Finding]:
-    used = {"here": disk_percent(settings.video_storage)}
+    used = {"here": used_percent(settings.video_storage)}
     used.update({pool.name: (pool.facts or {}).get("disk_percent") for pool in live_pools(database.now())})
     for where, percent in used.items():
-        if percent is not None and percent > DISK_PERCENT:
+        if percent is not None and percent > FULL_PERCENT:
             advice = "Make room, or let FILE_RETENTION_DAYS be shorter."
             yield (problem if percent > 95 else warning)("disk", f"{percent:.0f} % full ({where})", advice)
         elif where == "here" and percent is not None:

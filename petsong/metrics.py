@@ -13,12 +13,12 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from petsong import database, limits, outbox, spending
-from petsong.alerts import disk_percent
+from petsong.disk import used_percent
 from petsong.lifecycle import breaker
 from petsong.lifecycle.sending import slots_in_use
 from petsong.lifecycle.stages import ENDS, Stage
-from petsong.models import Delivery, Event, Heartbeat, Submission, Tick, WebhookReceipt
-from petsong.pools import live_workers
+from petsong.models import Delivery, Event, Heartbeat, Submission, WebhookReceipt
+from petsong.pools import live_workers, seconds_since
 from petsong.queues import Queues
 from petsong.settings import QUEUE_NAMES, Settings
 
@@ -50,7 +50,7 @@ class Figures(Collector):
         yield from _webhooks(moment)
         yield from _pauses(self._settings, moment)
         yield from _processes(self._queues, moment)
-        yield _one("disk_used_percent", "Of the file system with the videos", disk_percent(self._settings.video_storage))
+        yield _one("disk_used_percent", "Of the file system with the videos", used_percent(self._settings.video_storage))
         yield _one("alerts_open", "Conditions that the operator was told of and that are not over", len(outbox.open_alerts()))
 
 
@@ -174,9 +174,7 @@ def _processes(queues: Queues, moment: datetime) -> Iterator[Metric]:
     yield _gauge("workers", "Live workers", ("queue",), {(name,): alive.get(name, 0) for name in QUEUE_NAMES})
     signs: Labelled = {(pool.name,): _age(pool.at, moment) for pool in Heartbeat.select()}
     yield _gauge("pool_sign_seconds", "Since a worker pool's last sign of life", ("pool",), signs)
-    tick = Tick.get_or_none(Tick.name == "scheduler")
-    since = _age(tick.last_at, moment) if tick else None
-    yield _one("scheduler_sign_seconds", "Since the scheduler's last sign of life", since)
+    yield _one("scheduler_sign_seconds", "Since the scheduler's last sign of life", seconds_since("scheduler", moment))
     depths = queues.depths()
     yield _one("redis_up", "Whether Redis answers", int(depths is not None))
     yield _gauge("queue_messages", "Messages that wait in Redis", ("queue",), {(k,): v for k, v in (depths or {}).items()})

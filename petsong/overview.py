@@ -1,5 +1,4 @@
 """Everything an operator wants to see at once, as one dataclass; a few dozen bounded queries, fit for big tables."""
-import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,20 +6,20 @@ from itertools import pairwise
 from typing import Any
 
 from peewee import SQL, fn
-from redis.exceptions import RedisError
 
 from petsong import credits, database, limits, outbox, spending, switch
 from petsong.campaigns.loader import Campaign
+from petsong.disk import used_percent
 from petsong.lifecycle import breaker
 from petsong.lifecycle.claims import later
 from petsong.lifecycle.sending import slots_in_use
 from petsong.lifecycle.stages import ENDS, Stage
-from petsong.models import Event, Heartbeat, Submission, Tick
+from petsong.models import Event, Heartbeat, Submission
+from petsong.pools import ALIVE_SECONDS, seconds_since
 from petsong.queues import Queues
 from petsong.settings import QUEUE_NAMES, Settings
 from petsong.spending import DAY, HOUR
 
-POOL_ALIVE_SECONDS = 45  # pools give a sign every 5 s
 SAMPLE_SONGS = 200  # the newest finished songs, of which medians are made
 FAILURES_LOOKED_AT = 500
 WORKING = [stage for stage in Stage if stage not in ENDS]
@@ -121,8 +120,9 @@ def gather(settings: Settings, queues: Queues, campaign: Campaign, history: Hist
         sending_paused=_pause(breaker.state()), spending_paused=_spending_pause(spent, moment),
         campaign=standing, campaign_songs=counted_songs(standing, campaign),
         not_for_sale=limits.closing_reason(settings, campaign),
-        pools=tuple(_pools(moment)), scheduler_seconds=_scheduler(moment), queue_depths=_depths(queues),
-        disk_percent=_disk(settings), failures=tuple(_failures(moment)), alerts=tuple(outbox.open_alerts()),
+        pools=tuple(_pools(moment)), scheduler_seconds=seconds_since("scheduler", moment),
+        queue_depths=dict(queues.depths() or dict.fromkeys(QUEUE_NAMES)), disk_percent=used_percent(settings.video_storage),
+        failures=tuple(_failures(moment)), alerts=tuple(outbox.open_alerts()),
     )
 
 
@@ -233,31 +233,7 @@ def _spending_pause(state: spending.Spending, moment: datetime) -> Pause | None:
 def _pools(moment: datetime) -> Iterable[Pool]:
     for beat in Heartbeat.select().order_by(Heartbeat.name):
         seconds = (moment - beat.at).total_seconds()
-        yield Pool(beat.name, round(seconds, 1), seconds < POOL_ALIVE_SECONDS, beat.queues)
-
-
-def _scheduler(moment: datetime) -> float | None:
-    tick = Tick.get_or_none(Tick.name == "scheduler")
-    return round((moment - tick.last_at).total_seconds(), 1) if tick else None
-
-
-def _depths(queues: Queues) -> dict[str, int | None]:
-    """In one question, so that a frozen Redis is waited for once."""
-    pipe = queues.client.pipeline(transaction=False)
-    for name in QUEUE_NAMES:
-        pipe.llen(queues.queue(name).key)
-    try:
-        return dict(zip(QUEUE_NAMES, pipe.execute(), strict=True))
-    except RedisError:
-        return dict.fromkeys(QUEUE_NAMES)
-
-
-def _disk(settings: Settings) -> float | None:
-    try:
-        usage = shutil.disk_usage(settings.video_storage)
-    except OSError:
-        return None
-    return round(100 * usage.used / usage.total, 1)
+        yield Pool(beat.name, round(seconds, 1), seconds < ALIVE_SECONDS, beat.queues)
 
 
 # ---- failures

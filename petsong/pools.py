@@ -22,6 +22,12 @@ def live_workers(moment: datetime) -> dict[str, int]:
     return counts
 
 
+def seconds_since(name: str, moment: datetime) -> float | None:
+    """How long ago a duty was done; None where it never was."""
+    tick = Tick.get_or_none(Tick.name == name)
+    return max(0.0, round((moment - tick.last_at).total_seconds(), 1)) if tick else None
+
+
 def mark(name: str) -> None:
     """Remember that a duty was done just now."""
     moment = database.now()

@@ -120,12 +120,6 @@ class Queues:
         except RedisError:
             return None
 
-    def ping(self) -> bool:
-        try:
-            return bool(self.client.ping())
-        except RedisError:
-            return False
-
 
 def message_id(job: str, *ids: str) -> str:
     """Tells in RQ's dashboard, and to the sweep, what the message is about; unique, so that no message hides another."""

@@ -53,7 +53,7 @@ def turn_args(ffmpeg: str, spec: VideoSpec, out: Path) -> list[str]:
     preset fast as it is 8.9 MB, 0.965, 131 MB, and 300 MB for a story; slow 8.8 MB in twice the time; veryfast 8.0 MB,
     0.957. A look-ahead of 10 frames and one reference bring the memory to 87 MB, and 170 MB for a story. The first frame
     gets more (zones): what stands still is then never mended later, so that it does not pulse once a turn. Less for
-    the others (qcomp), for noise that rotates away (psy-rd) and for colour, and a longer search, pay for it: 7.7 MB.
+    the others (qcomp), for noise that rotates away (psy-rd) and for colour, and a longer search, pay for it.
     docs/rendering.md has the figures of each.
     """
     return [ffmpeg, *QUIET, "-loglevel", "error", "-y",

@@ -7,9 +7,17 @@ from pathlib import Path
 import pytest
 import redis
 
+from petsong import logs, outbox
 from scripts.servers import PostgresServer, RedisServer
 
 MakeDatabase = Callable[[str], str]
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_to_tell() -> None:
+    """What an earlier test had to alert of, in this process's memory, is no business of the next one."""
+    logs.CRITICALS.kept.clear()
+    outbox.take_written()
 
 
 @pytest.fixture(scope="session")

@@ -141,7 +141,7 @@ def test_a_disk_that_fills(settings: Settings, percent: float | None, found: lis
 
 
 def test_our_own_disk_counts_as_well(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(alerts, "DISK_PERCENT", 0.0)
+    monkeypatch.setattr(alerts, "FULL_PERCENT", 0.0)
     assert alerts.evaluate(settings) == ["disk"]
 
 

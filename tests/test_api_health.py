@@ -90,7 +90,7 @@ def test_live_opens_no_connection(make_api: Callable[..., Api], monkeypatch: pyt
         raise AssertionError("live touched something")
 
     monkeypatch.setattr(database, "open_connection", never)
-    monkeypatch.setattr(type(api.parts.queues), "ping", never)
+    monkeypatch.setattr(type(api.parts.queues), "depths", never)
     assert api.get("/api/health/live").status_code == 200
 
 

@@ -266,6 +266,7 @@ def test_songs_deleted_longer_ago_than_the_retention_do_not_count(settings: Sett
         erased(f"song{number}")
     kit.age(settings.file_retention_days * 86_400 + 60)
     submit_again(settings, "song3")
+    assert kit.row("song3").stage == "queued"
 
 
 # ---- files and rows that miss each other

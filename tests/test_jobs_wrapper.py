@@ -45,12 +45,16 @@ def test_a_job_without_a_claim_does_nothing() -> None:
 
 
 def test_a_lost_claim_is_no_failure() -> None:
+    ran: list[bool] = []
+
     @wrapper.job
     def loses() -> None:
+        ran.append(not db.is_closed())
         raise ClaimLost("somebody else has it")
 
     db.close()
     loses()
+    assert ran == [True] and db.is_closed()
 
 
 def test_what_was_learnt_survives_a_database_that_is_away_when_the_call_returns(monkeypatch: pytest.MonkeyPatch) -> None:

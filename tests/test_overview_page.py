@@ -69,14 +69,14 @@ def test_all_is_well_when_nothing_wants_attention(api: Api) -> None:
     api.credits(4200)
     with database.connection():
         Tick.insert(name="scheduler", last_at=database.now()).execute()
-    with patch.object(overview, "_disk", lambda _: 50.0):
+    with patch.object(overview, "used_percent", lambda _: 50.0):
         assert "All is well." in get(api, "/admin").text
 
 
 def test_a_full_disk_and_old_signs_want_attention(api: Api) -> None:
     with database.connection():
         Tick.insert(name="scheduler", last_at=database.now() - timedelta(minutes=2)).execute()
-    with patch.object(overview, "_disk", lambda _: 91.0):
+    with patch.object(overview, "used_percent", lambda _: 91.0):
         text = get(api, "/admin").text
     assert "The disk is 91 % full." in text and "The scheduler gives no sign of life." in text
 

@@ -217,6 +217,7 @@ def test_a_video_that_comes_later_is_made_before_those_that_wait(world: World) -
 def test_lost_messages_are_made_up(world: World) -> None:
     session_id = ready(world)
     forget_messages(world)
+    assert made(session_id) == set()
     world.drive(lambda: made(session_id) == set(FURTHER))
 
 

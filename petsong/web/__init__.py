@@ -2,7 +2,6 @@
 import logging
 import re
 import secrets
-import shutil
 import time
 from functools import lru_cache
 from typing import Any
@@ -12,6 +11,7 @@ from flask import Flask, Response, g, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from petsong import alerts, database, logs, migrate, outbox
+from petsong.disk import warn_when_full
 from petsong.doctor import PROXY_NOTE
 from petsong.limits import client_key, make_limiter
 from petsong.pools import mark
@@ -71,7 +71,8 @@ def create_app(settings: Settings | None = None) -> Flask:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
     _register(app, parts)
-    _warn_when_full(settings)
+    settings.video_storage.mkdir(parents=True, exist_ok=True)
+    warn_when_full(settings.video_storage, log)
     return app
 
 
@@ -171,10 +172,3 @@ def _warn_of_untrusted_proxy() -> None:
             "forwarding headers arrive, but TRUSTED_PROXIES is 0: every visitor counts as the proxy's address. "
             "Set TRUSTED_PROXIES to the number of proxies in front.", extra={"counted_as": "proxy" if client_key() else ""},
         )
-
-
-def _warn_when_full(settings: Settings) -> None:
-    settings.video_storage.mkdir(parents=True, exist_ok=True)
-    usage = shutil.disk_usage(settings.video_storage)
-    if usage.used / usage.total > 0.8:
-        log.warning("disk over 80 % full", extra={"used_percent": round(100 * usage.used / usage.total)})

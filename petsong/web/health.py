@@ -1,18 +1,15 @@
 """GET /api/health for whoever looks after us; /api/health/live touches nothing."""
-import shutil
 from datetime import datetime
 from typing import Any
 
 from flask import Blueprint, Response, jsonify
-from redis.exceptions import RedisError
 
 from petsong import database
-from petsong.models import Tick
+from petsong.disk import used_percent
 from petsong.openapi import JSON, Answer, documented
-from petsong.pools import live_workers
-from petsong.queues import Queues
+from petsong.pools import live_workers, seconds_since
 from petsong.schemas import Alive, Health, QueueHealth
-from petsong.settings import QUEUE_NAMES, Settings
+from petsong.settings import QUEUE_NAMES
 from petsong.web.extension import parts
 
 blueprint = Blueprint("health", __name__)
@@ -33,17 +30,17 @@ def live() -> Response:
 )
 def health() -> tuple[Response, int]:
     shared = parts()
-    redis = shared.queues.ping()
+    depths = shared.queues.depths()
+    redis = depths is not None
     workers, tick, connected = _from_database()
     queues = {
-        name: QueueHealth(depth=_depth(shared.queues, name) if redis else None, workers=workers.get(name, 0))
-        for name in QUEUE_NAMES
+        name: QueueHealth(depth=(depths or {}).get(name), workers=workers.get(name, 0)) for name in QUEUE_NAMES
     }
     healthy = redis and connected and all(queue.workers for queue in queues.values())
     answer = Health(
         status="healthy" if healthy else "unhealthy", timestamp=_clock(), redis=_word(redis), database=_word(connected),
         workers=sum(workers.values()), queues=queues, scheduler={"last_tick_seconds": tick},
-        disk={"used_percent": _disk(shared.settings)},
+        disk={"used_percent": used_percent(shared.settings.video_storage)},
     )
     return jsonify(answer.model_dump(mode="json")), 200 if healthy else 503
 
@@ -61,24 +58,6 @@ def _from_database() -> tuple[dict[str, int], float | None, bool]:
     try:
         with database.connection():
             moment = database.now()
-            workers = live_workers(moment)
-            tick = Tick.get_or_none(Tick.name == "scheduler")
-            seconds = round((moment - tick.last_at).total_seconds(), 1) if tick else None
-            return workers, seconds, True
+            return live_workers(moment), seconds_since("scheduler", moment), True
     except (database.DatabaseLost, *database.CONNECTION_ERRORS):
         return {}, None, False
-
-
-def _depth(queues: Queues, name: str) -> int | None:
-    try:
-        return queues.queue(name).count
-    except RedisError:
-        return None
-
-
-def _disk(settings: Settings) -> float | None:
-    try:
-        usage = shutil.disk_usage(settings.video_storage)
-        return round(100 * usage.used / usage.total, 1)
-    except OSError:
-        return None
