@@ -2,19 +2,16 @@
 from playhouse.migrations import Runner
 
 import kit
+from migrations_kit import at_version, insert
 from petsong import audit, credits, database
-from petsong.migrate import FOLDER
 from petsong.models import CreditReading, OperatorAction, Switch
-from test_migration_formats import insert
 
 BEFORE, DESK = "0003_submissions_list", "0004_desk"
 
 
 def filled(url: str) -> Runner:
     """A database of the version before, with a reading of the balance in it."""
-    runner = Runner(database.connect_to(url), str(FOLDER))
-    database.open_connection()
-    runner.up(BEFORE)
+    runner = at_version(url, BEFORE)
     insert("credit_readings", {"at": database.now(), "usable": 4200})
     return runner
 

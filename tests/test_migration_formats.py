@@ -1,13 +1,10 @@
 """The migration that brings further formats, on a database that is in use."""
-from typing import Any
-
-from peewee import Table
 from playhouse.migrations import Runner
 
 import kit
+from migrations_kit import at_version, insert, insert_finished_song
 from petsong import database
 from petsong.lifecycle import renditions
-from petsong.migrate import FOLDER
 from petsong.models import Rendition
 
 INITIAL, FORMATS = "0001_initial", "0002_further_formats"
@@ -15,25 +12,9 @@ INITIAL, FORMATS = "0001_initial", "0002_further_formats"
 
 def filled(url: str) -> Runner:
     """A database of the first version with a finished song in it."""
-    runner = Runner(database.connect_to(url), str(FOLDER))
-    database.open_connection()
-    runner.up(INITIAL)
-    moment = database.now()
-    columns = {
-        "session_id": "song1", "created_at": moment, "cookie_id": "cookie_x", "owner_name": "Ana Sample", "pet_name": "Bello",
-        "photo_path": "uploads/song1.jpg", "pet_type": "Dog", "music_vibe": "Chill", "campaign": "valentines", "stage": "done",
-        "entry_status": "success", "stage_since": moment, "life_since": moment, "retry_count": 0, "former_attempts": 0,
-        "claim_no": 1, "tries": 0, "owner_name_said": "", "pet_name_said": "", "prompt_alone": False,
-    }
-    insert("submissions", columns)
-    insert("renditions", {"session_id": "song1", "kind": "poster", "path": "video/song1.1.poster.jpg", "made_at": moment})
+    runner = at_version(url, INITIAL)
+    insert_finished_song()
     return runner
-
-
-def insert(table: str, columns: dict[str, Any]) -> None:
-    """As a process of the version before does it, which knows no other columns."""
-    values = [value.isoformat(sep=" ") if hasattr(value, "isoformat") else value for value in columns.values()]
-    Table(table, list(columns)).bind(database.db).insert(dict(zip(columns, values, strict=True))).execute()
 
 
 def test_what_is_there_stays_and_is_not_due(database_url: str) -> None:

@@ -1,12 +1,9 @@
 """The migration that brings the outbox, on a database that is in use."""
-from typing import Any
-
-from peewee import Table
 from playhouse.migrations import Runner
 
 import kit
+from migrations_kit import at_version, insert, insert_finished_song
 from petsong import database, outbox
-from petsong.migrate import FOLDER
 from petsong.models import Alert, Delivery, Heartbeat, OutboxMessage, Submission
 
 BEFORE, OURS = "0004_desk", "0005_outbox"
@@ -14,16 +11,8 @@ BEFORE, OURS = "0004_desk", "0005_outbox"
 
 def filled(url: str) -> Runner:
     """A database of the version before, with a song and a pool's sign of life."""
-    runner = Runner(database.connect_to(url), str(FOLDER))
-    database.open_connection()
-    runner.up(BEFORE)
-    moment = database.now()
-    insert("submissions", {
-        "session_id": "song1", "created_at": moment, "cookie_id": "cookie_x", "owner_name": "Ana Sample", "pet_name": "Bello",
-        "photo_path": "uploads/song1.jpg", "pet_type": "Dog", "music_vibe": "Chill", "campaign": "valentines", "stage": "done",
-        "entry_status": "success", "stage_since": moment, "life_since": moment, "retry_count": 0, "former_attempts": 0,
-        "claim_no": 1, "tries": 0, "owner_name_said": "", "pet_name_said": "", "prompt_alone": False,
-    })
+    runner = at_version(url, BEFORE)
+    insert_finished_song()
     beat("pool-1")
     return runner
 
@@ -31,12 +20,6 @@ def filled(url: str) -> Runner:
 def beat(name: str) -> None:
     moment = database.now()
     insert("heartbeats", {"name": name, "at": moment, "started_at": moment, "queues": "{}"})
-
-
-def insert(table: str, columns: dict[str, Any]) -> None:
-    """As a process of the version before does it, which knows no other columns."""
-    values = [value.isoformat(sep=" ") if hasattr(value, "isoformat") else value for value in columns.values()]
-    Table(table, list(columns)).bind(database.db).insert(dict(zip(columns, values, strict=True))).execute()
 
 
 def test_what_is_there_stays_and_the_outbox_is_empty(database_url: str) -> None:
