@@ -24,6 +24,8 @@ DETAIL_BYTES = 64 * 1024
 LOG_BYTES = 4 * 1024 * 1024
 LINE_BYTES = 4096
 POLL_SECONDS = 0.05
+# What a child gets of our environment: it reads files of strangers, so it knows no password and no address of ours.
+ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "TZ")
 
 log = logging.getLogger(__name__)
 
@@ -138,6 +140,7 @@ def _start(argv: list[str], piped: bool, limits: Limits, gate: int) -> "subproce
         stderr=subprocess.PIPE,
         bufsize=0,
         pass_fds=(gate,),
+        env={name: os.environ[name] for name in ENVIRONMENT if name in os.environ},
     )
 
 

@@ -130,6 +130,17 @@ def test_the_leases_of_a_dead_process_end_at_once_but_only_its_own() -> None:
     assert take("song1", Stage.QUEUED, 60) is not None
 
 
+def test_who_wakes_up_after_the_lease_was_taken_away_writes_nothing() -> None:
+    """Nobody took the row meanwhile; what the late worker made may be gone as an orphan."""
+    claim = take("song1", Stage.QUEUED, 60, holder="pool:1")
+    assert claim is not None
+    free_rows_of_the_dead(kit.make_settings(), "pool:1")
+    with pytest.raises(ClaimLost):
+        advance(claim, Stage.SENDING)
+    row = kit.row("song1")
+    assert (row.stage, row.lease_until) == ("queued", None)
+
+
 def test_a_row_whose_process_is_killed_again_and_again_comes_to_an_end() -> None:
     settings = kit.make_settings()
     claim = take("song1", Stage.QUEUED, 60)

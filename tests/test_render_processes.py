@@ -51,6 +51,12 @@ def wait_for(condition, seconds=5.0):
     return result
 
 
+def test_ffmpeg_knows_nothing_of_our_settings(monkeypatch):
+    monkeypatch.setenv("SECRET_KEY", "canary")
+    said = run_ffmpeg(["/bin/sh", "-c", "env >&2"], timeout=5).log
+    assert "PATH=" in said and "canary" not in said
+
+
 def test_a_frozen_or_endless_ffmpeg_is_ended_at_the_time_limit():
     with pytest.raises(RenderError) as caught:
         run_ffmpeg(ENDLESS, timeout=0.6)

@@ -21,6 +21,7 @@ from petsong.lifecycle.claims import (
     hold,
     later,
     lease_is_free,
+    owned,
     record_event,
     release,
     take,
@@ -69,13 +70,13 @@ def _free_row(settings: Settings, row: Any, lost: Any, reason: str) -> bool:
     claim = Claim(row.session_id, stage, row.claim_no, row.tries, 0)
     with db.atomic():
         moment = database.now()
-        mine = (
-            (Submission.session_id == row.session_id) & (Submission.stage == stage) & (Submission.claim_no == row.claim_no)
-        )
-        if Submission.update(lease_until=None, lease_holder=None).where(mine, lost).execute() != 1:
+        # The number is raised with the lease's end, not only by the next taker: a worker that wakes up has lost its claim.
+        freed = Submission.update(lease_until=None, lease_holder=None, claim_no=Submission.claim_no + 1)
+        if freed.where(owned(claim), lost).execute() != 1:
             return False  # it came back after all, or somebody else was quicker
         # Decided while we hold the row, so that a hint comes before, or after and makes it due itself.
-        Submission.update(next_check_at=_due_after_loss(row, stage, moment)).where(mine).execute()
+        due = _due_after_loss(row, stage, moment)
+        Submission.update(next_check_at=due).where(Submission.session_id == row.session_id).execute()
         record_event(claim, stage, moment, reason=reason, detail=f"try {row.tries}")
     log.warning("lease ended", extra={"session_id": row.session_id, "stage": stage, "tries": row.tries, "reason": reason})
     if row.tries >= MAX_TRIES[stage]:
