@@ -13,6 +13,12 @@ from scripts.servers import PostgresServer, RedisServer
 MakeDatabase = Callable[[str], str]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Quick files first, so that their failures show soon, then slow ones, which wait for servers; at last the drill alone."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: 2 if item.path.name == "test_chaos.py" else 1 if item.path in slow else 0)
+
+
 @pytest.fixture(autouse=True)
 def nothing_left_to_tell() -> None:
     """What an earlier test had to alert of, in this process's memory, is no business of the next one."""
