@@ -23,16 +23,17 @@ MAY_COST = ("success", "failure", "timeout")  # and orders still open; a failure
 
 def record_reading(settings: Settings, usable: int | None) -> CreditReading:
     """Store what the service said of the balance (None: nothing); a drop that no order explains is told to the operator."""
-    moment = database.now()
-    gone = None if usable is None else unexplained_drop(settings, usable, moment)
-    made = CreditReading.insert(at=moment, usable=usable, unexplained=gone).execute()
-    reading: CreditReading = CreditReading.get_by_id(made)
-    if gone:
-        text = (
-            f"{gone} credits are gone for which there is no order of ours: now {usable}. Does somebody else use this key, "
-            f"or does a song no longer cost {settings.song_price_credits} credits (SONG_PRICE_CREDITS)?"
-        )
-        outbox.alert("credits_unexplained", text, dedupe=f"credits_unexplained:{reading.id}", data={"credits": gone})
+    with database.lock("credit_readings"):  # with its alert, one after the other: each drop is told once
+        moment = database.now()
+        gone = None if usable is None else unexplained_drop(settings, usable, moment)
+        made = CreditReading.insert(at=moment, usable=usable, unexplained=gone).execute()
+        reading: CreditReading = CreditReading.get_by_id(made)
+        if gone:
+            text = (
+                f"{gone} credits are gone for which there is no order of ours: now {usable}. Does somebody else use this key, "
+                f"or does a song no longer cost {settings.song_price_credits} credits (SONG_PRICE_CREDITS)?"
+            )
+            outbox.alert("credits_unexplained", text, dedupe=f"credits_unexplained:{reading.id}", data={"credits": gone})
     return reading
 
 
@@ -62,7 +63,9 @@ def _charges(settings: Settings, begin: datetime, moment: datetime) -> Iterable[
     seen = Attempt.ended_at.is_null() | (Attempt.ended_at > later(begin, -SETTLE_SECONDS))
     for order in Attempt.select().where(Attempt.call_started_at.is_null(False), open_or_paid, seen):
         price = order.credits if order.ended_as == "success" else settings.song_price_credits
-        yield Charge(order.call_started_at, later(order.ended_at or moment, SETTLE_SECONDS), price)
+        # Of an order without an answer nobody may ever hear again: it costs something as long as a song may last.
+        ended = order.ended_at or min(moment, later(order.call_started_at, settings.song_max_minutes * 60))
+        yield Charge(order.call_started_at, later(ended, SETTLE_SECONDS), price)
 
 
 def unexplained(readings: Sequence[tuple[datetime, int]], charges: list[Charge]) -> list[int]:

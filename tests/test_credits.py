@@ -110,6 +110,24 @@ def test_a_refused_order_explains_nothing(settings: Settings, ended_as: str) -> 
     assert credits.record_reading(settings, 900).unexplained == 100
 
 
+def test_an_order_that_nobody_heard_of_again_explains_nothing_for_ever(settings: Settings) -> None:
+    order(settings, "song1", ago=settings.song_max_minutes * 60 + credits.SETTLE_SECONDS + 60, ended_as=None)
+    reading(1000, ago=30)
+    assert credits.record_reading(settings, 900).unexplained == 100
+
+
+def test_a_reading_and_its_alert_are_one(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    def dies(*_: object, **__: object) -> None:
+        raise SystemExit("killed")
+
+    reading(1000, ago=600)
+    with monkeypatch.context() as killed, pytest.raises(SystemExit):
+        killed.setattr(credits.outbox, "alert", dies)
+        credits.record_reading(settings, 900)
+    assert credits.record_reading(settings, 900).unexplained == 100
+    assert Alert.select().count() == 1
+
+
 def test_a_drop_that_no_order_explains_is_told_with_its_size(settings: Settings) -> None:
     reading(1000, ago=600)
     order(settings, "song1", ago=300)
