@@ -234,6 +234,7 @@ class Availability(BaseModel):
     open: bool
     reason: str | None
     message: str
+    opens_at: str | None = Field(description="When songs can be ordered, where `message` says just that; else null")
     estimated_seconds: int | None
 
 

@@ -50,6 +50,7 @@ class Standing:
     override: Override
     is_open: bool
     message: str  # for visitors, while closed
+    announced: datetime | None  # the opening that our own words in `message` tell
     words: str  # for operators
 
 
@@ -57,10 +58,10 @@ def standing(campaign: Campaign, moment: datetime) -> Standing:
     over = override_of(campaign)
     now = effective(campaign.opening, over)
     words, early = _in_words(now, over.zone, moment), now.open and now.opens_at is not None and moment < now.opens_at
-    message = now.message or CLOSED
-    if early and over.mode == "schedule" and now.opens_at is not None and not over.message:
-        message = f"Songs can be ordered from {spoken(now.opens_at, over.zone)}."  # the file's words may be those of the end
-    return Standing(now, over, now.is_open(moment), message, words)
+    # The file's words may be those of the end.
+    announced = now.opens_at if early and over.mode == "schedule" and not over.message else None
+    message = f"Songs can be ordered from {spoken(announced, over.zone)}." if announced else now.message or CLOSED
+    return Standing(now, over, now.is_open(moment), message, announced, words)
 
 
 def effective(file: Opening, over: Override) -> Opening:

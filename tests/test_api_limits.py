@@ -260,7 +260,7 @@ def test_a_closed_campaign_is_sold_out(
     api = make_api(campaign=campaign(opening))
     check_error(api.post(), 503, "sold_out", message)
     answer = api.get("/api/availability").get_json()
-    assert answer == {"open": False, "reason": "sold_out", "message": message, "estimated_seconds": None}
+    assert answer == {"open": False, "reason": "sold_out", "message": message, "opens_at": None, "estimated_seconds": None}
 
 
 @on_sqlite

@@ -111,7 +111,7 @@ def test_the_servers_objections_to_fields_are_said_in_german(german: Page, site:
 
 def test_sold_out_and_closed_are_said_in_german(german: Page, site: Site) -> None:
     message = load_campaign("valentines").opening.message
-    closed = {"open": False, "reason": "sold_out", "message": message, "estimated_seconds": None}
+    closed: dict[str, Any] = {"open": False, "reason": "sold_out", "message": message, "estimated_seconds": None}
     german.route("**/api/availability", lambda route: route.fulfill(json=closed))
     german.goto(site.address)
     dialog = german.get_by_role("dialog", name="Schade, alles ausverkauft!")
@@ -119,6 +119,9 @@ def test_sold_out_and_closed_are_said_in_german(german: Page, site: Site) -> Non
     closed["message"] = "Geschlossen bis Montag."  # an operator's own words, as they are
     german.reload()
     expect(dialog).to_contain_text("Geschlossen bis Montag.")
+    closed.update(message="Songs can be ordered from 1 February 2027, 18:00 (UTC).", opens_at="2027-02-01T18:00:00Z")
+    german.reload()
+    expect(dialog).to_contain_text("Lieder gibt es ab 1. Februar 2027 um")
     german.unroute("**/api/availability")
     remember(german, site, 10)
     german.goto(site.address)

@@ -11,6 +11,7 @@ from desk_kit import SETTINGS, Desk
 from petsong import audit, database, switch
 from petsong.campaigns.loader import load_campaign
 from petsong.moments import MomentError, local_text, parse_moment, spoken
+from petsong.schemas import iso
 
 pytest_plugins = "api_fixtures"
 
@@ -53,7 +54,7 @@ def test_closing_tells_visitors_and_opening_lets_them_in_again(desk: Desk, how: 
     assert availability(desk)["open"] is True
     set_by(desk, how, "close", message="Back at noon.")
     assert availability(desk) == {
-        "open": False, "reason": "sold_out", "message": "Back at noon.", "estimated_seconds": None,
+        "open": False, "reason": "sold_out", "message": "Back at noon.", "opens_at": None, "estimated_seconds": None,
     }
     check_error(desk.api.post(), 503, "sold_out", "Back at noon.")
     set_by(desk, how, "open")
@@ -80,6 +81,7 @@ def test_times_open_and_close_on_the_clocks_of_a_zone(desk: Desk, how: str) -> N
     told = availability(desk)
     assert told["open"] is False
     assert told["message"] == f"Songs can be ordered from {spoken(tomorrow, 'America/New_York')}."
+    assert told["opens_at"] == iso(tomorrow.replace(second=0, microsecond=0))
     set_by(desk, how, "schedule", opens_at="2001-01-01T00:00", closes_at=end, zone="America/New_York")
     assert availability(desk)["open"] is True
     set_by(desk, how, "schedule", closes_at="2001-01-01T00:00", zone="America/New_York", message="That was it.")

@@ -10,12 +10,12 @@ from flask_limiter import Limiter
 from flask_limiter.errors import RateLimitExceeded
 from pydantic import ValidationError
 
-from petsong import database, limits
+from petsong import database, limits, switch
 from petsong.lifecycle.arrival import Arrival, Idempotency, KeyMismatch, LimitReached, accept, earlier_answer
 from petsong.models import find_submission
 from petsong.openapi import JSON, Answer, documented
 from petsong.photos import PhotoError, decode_photo, safe_square_jpeg
-from petsong.schemas import Accepted, Availability, GoneError, Range, Status, SubmissionForm, messages_of
+from petsong.schemas import Accepted, Availability, GoneError, Range, Status, SubmissionForm, iso, messages_of
 from petsong.settings import Settings
 from petsong.web.bodies import json_object, read_json_body
 from petsong.web.errors import PHOTO_MESSAGE, ApiError, expired, session_not_found, validation_failed
@@ -217,7 +217,8 @@ def availability() -> Response:
     shared = parts()
     closed = limits.closing_reason(shared.settings, shared.campaign)
     expected = round(limits.expected_wait(shared.settings))
+    opens_at = switch.standing(shared.campaign, database.now()).announced if closed else None
     return jsonify(Availability(
         open=closed is None, reason=closed[0] if closed else None, message=closed[1] if closed else "",
-        estimated_seconds=None if closed else expected,
+        opens_at=iso(opens_at) if opens_at else None, estimated_seconds=None if closed else expected,
     ).model_dump())

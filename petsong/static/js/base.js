@@ -72,6 +72,9 @@ for (const name of ["fence", "Fence", "FencedFrameConfig", "HTMLFencedFrameEleme
     window.dispatchEvent(new CustomEvent("toast", { detail: { message, retry } }));
   };
 
+  /** A Date in the page's language and on the visitor's own clock. */
+  petsong.moment = (date, dateStyle) => date.toLocaleString(document.documentElement.lang, { dateStyle, timeStyle: "short" });
+
   petsong.copy = async function (text) {
     if (navigator.clipboard && window.isSecureContext) {
       try {

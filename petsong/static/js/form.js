@@ -319,6 +319,8 @@
       },
       // The title says it already; a campaign that is closed or not yet open has more to say.
       whySoldOut(body) {
+        const opens = new Date(body.opens_at || NaN);
+        if (!Number.isNaN(opens.getTime())) return petsong.text("opens_at", { time: petsong.moment(opens, "long") });
         const message = String(body.message || "");
         if (message.startsWith(SOLD_OUT)) return "";
         // The campaign's own words are known in the visitor's language; those of an operator are as they are.

@@ -102,7 +102,7 @@
   function songOf(entry) {
     const keepsake = keepsakes.get(entry.session_id);
     const when = new Date(entry.timestamp);
-    const date = Number.isNaN(when.getTime()) ? "" : when.toLocaleString(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
+    const date = Number.isNaN(when.getTime()) ? "" : petsong.moment(when, "medium");
     const name = keepsake.pet_name ? petsong.text("song_for", { pet_name: keepsake.pet_name }) : petsong.text("song");
     const href = petsong.page.result_path + encodeURIComponent(entry.session_id) + petsong.page.query;
     return { id: entry.session_id, href, name, date, photo: keepsake.photo || petsong.page.label };
