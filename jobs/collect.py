@@ -118,9 +118,7 @@ def _fetch_song(t: Tools, claim: Claim, row: Any, song: Path) -> None:
             raise DownloadError("no_song", "The service says SUCCESS but names no song.", permanent=True)
         download_song(url, song, allowed_hosts=t.settings.song_hosts)
         report = check_song(song, ffmpeg=t.ffmpeg)
-    if fresh and fresh != row.llm_response:
-        write(claim, llm_response=fresh)
-    recorded(lambda: _keep_song(t, claim, song, report))
+    recorded(lambda: _keep_song(t, claim, url, song, report))
 
 
 def _ask_again(t: Tools, row: Any) -> str | None:
@@ -129,15 +127,15 @@ def _ask_again(t: Tools, row: Any) -> str | None:
     return answer.song_url if answer.reachable else None
 
 
-def _keep_song(t: Tools, claim: Claim, song: Path, report: AudioReport) -> None:
+def _keep_song(t: Tools, claim: Claim, url: str, song: Path, report: AudioReport) -> None:
     """The claim's number is part of the key: a frozen worker that wakes up overwrites nobody's song."""
     key = f"audio/{claim.session_id}.{claim.number}.mp3"
     write(claim, claim_no=claim.number)  # not ours any more: put nothing
     if song.exists():
         t.storage.put_file(key, song)
     advance(
-        claim, Stage.RENDERING, reason="song_stored", generated_song_path=key, audio_report=report.as_dict(),
-        audio_seconds=report.seconds,
+        claim, Stage.RENDERING, reason="song_stored", llm_response=url, generated_song_path=key,
+        audio_report=report.as_dict(), audio_seconds=report.seconds,
     )
 
 

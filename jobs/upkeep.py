@@ -25,10 +25,12 @@ from petsong.lifecycle.recovery import (
 from petsong.lifecycle.stages import Stage
 from petsong.models import Submission, Tick
 from petsong.pools import mark
+from render.files import ROOM_PREFIX
 
 log = logging.getLogger(__name__)
 SCRATCH_SECONDS = 3600
 CHECK_ALERTS_SECONDS = 60
+CLEANUP_SECONDS = 60
 DAY = 86_400
 
 
@@ -37,9 +39,10 @@ DAY = 86_400
 @job
 def check_credits() -> None:
     t = tools()
+    asked_at = database.now()
     with without_database():
         usable = t.service.balance()
-    credits.record_reading(t.settings, usable)
+    credits.record_reading(t.settings, usable, asked_at)
     mark("check_credits")
     if usable is None:
         log.error("balance not to be had")
@@ -106,7 +109,7 @@ def run_sweep(t: Tools) -> None:
         t.queues.enqueue("deliver_outbox")
     _catch_up(t)
     if begin_tick("orphans", SCRATCH_SECONDS):
-        remove_orphans(t)
+        t.queues.enqueue("remove_orphans")
 
 
 def _timing_due() -> list[Submission]:
@@ -126,17 +129,27 @@ def _catch_up(t: Tools) -> None:
             t.queues.enqueue(name)
 
 
-def remove_orphans(t: Tools) -> None:
-    """Files without a row, and what dead jobs left behind, older than an hour."""
-    for key in list(retention.orphans(t.storage)):
+@job
+def remove_orphans() -> None:
+    """A look at every file: too long for whoever sweeps."""
+    clear_orphans(tools())
+
+
+def clear_orphans(t: Tools) -> None:
+    """Files without a row, and parts of files that dead processes left in the storage, older than an hour."""
+    for key in retention.orphans(t.storage):
         log.warning("file without a row removed", extra={"key": key})
         t.storage.delete(key)
-    for leftover in list(t.storage.list_leftovers(SCRATCH_SECONDS)):
+    for leftover in t.storage.list_leftovers(SCRATCH_SECONDS):
         leftover.unlink(missing_ok=True)
+
+
+def clear_scratch(turn_cache: Path) -> None:
+    """What jobs left on this machine, older than an hour: folders of dead ones, and turns, which show the photo."""
     oldest = time.time() - SCRATCH_SECONDS
-    rooms = [*Path(tempfile.gettempdir()).glob("petsong-job-*"), *t.settings.turn_cache.glob("*")]
-    for room in rooms:
-        _remove_old(room, oldest)
+    rooms = Path(tempfile.gettempdir())
+    for path in (*rooms.glob("petsong-job-*"), *rooms.glob(f"{ROOM_PREFIX}*"), *turn_cache.glob("*")):
+        _remove_old(path, oldest)
 
 
 def _remove_old(path: Path, oldest: float) -> None:
@@ -153,5 +166,7 @@ def _remove_old(path: Path, oldest: float) -> None:
 def cleanup_old_files() -> None:
     t = tools()
     mark("cleanup_old_files")
-    removed = retention.remove_expired(t.settings, t.storage)
+    removed, finished = retention.remove_expired(t.settings, t.storage, seconds=CLEANUP_SECONDS)
     log.info("cleanup", extra={"removed": removed})
+    if removed and not finished:  # behind the other periodic jobs, which can't wait for thousands of files
+        t.queues.enqueue("cleanup_old_files")

@@ -38,6 +38,7 @@ PRELOADED = (collect, deliver, dispatch, produce, renditions, upkeep)  # importe
 HEARTBEAT_SECONDS = 5.0
 FACTS_AFTER_SECONDS = 3.0
 SWEEP_LOOK_SECONDS = 5.0
+TIDY_SECONDS = 600.0
 STOP_SECONDS = 20.0
 QUICK_DEATH_SECONDS = 5.0
 PR_SET_PDEATHSIG = 1
@@ -62,16 +63,18 @@ class Pool:
     name: str = field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}")
     stopping: bool = False
     ffmpeg: dict[str, Any] | None = None  # its features, where songs or videos are made
+    quick: Tools = field(init=False)  # for the parent, which a frozen Redis must not keep from restarting workers
+
+    def __post_init__(self) -> None:
+        self.quick = replace(self.tools, queues=Queues(impatient_client(self.tools.settings.redis_url)))
 
     def run(self) -> None:
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, self._stop)
         name_pool(self.name)
         _prctl(PR_SET_CHILD_SUBREAPER, 1)  # the jobs of a killed worker become ours to bury
-        # In the parent nothing may wait long: a frozen Redis would keep it from restarting workers.
-        quick = replace(self.tools, queues=Queues(impatient_client(self.tools.settings.redis_url)))
         lost_pools = LostPools(self.name)
-        started_at, beat, look, facts_at = None, 0.0, 0.0, time.monotonic() + FACTS_AFTER_SECONDS
+        started_at, beat, look, tidy, facts_at = None, 0.0, 0.0, 0.0, time.monotonic() + FACTS_AFTER_SECONDS
         while not self.stopping:
             self._reap()
             self._fill()
@@ -79,14 +82,17 @@ class Pool:
             if now >= beat:
                 beat = now + HEARTBEAT_SECONDS
                 started_at = self._safely(lambda since=started_at: self._heartbeat(since)) or started_at
-                self._safely(lambda: self._bury_lost_pools(quick, lost_pools))
-                self._safely(lambda: alerts.pass_on(quick.queues))
+                self._safely(lambda: self._bury_lost_pools(lost_pools))
+                self._safely(lambda: alerts.pass_on(self.quick.queues))
             if now >= facts_at:
                 facts_at = float("inf")
                 self._look_at_ffmpeg()
             if now >= look:
                 look = now + min(SWEEP_LOOK_SECONDS, self.tools.settings.sweep_interval)
-                self._safely(lambda: upkeep.sweep_if_late(quick))
+                self._safely(lambda: upkeep.sweep_if_late(self.quick))
+            if now >= tidy:
+                tidy = now + TIDY_SECONDS
+                self._safely(lambda: upkeep.clear_scratch(self.tools.settings.turn_cache))  # its own machine's, so no tick
             time.sleep(0.2)
         self._end()
 
@@ -124,10 +130,10 @@ class Pool:
             if self.ffmpeg["missing"]:
                 log.error("ffmpeg lacks what videos need", extra={"missing": ", ".join(self.ffmpeg["missing"])})
 
-    def _bury_lost_pools(self, t: Tools, lost_pools: LostPools) -> None:
+    def _bury_lost_pools(self, lost_pools: LostPools) -> None:
         for dead in lost_pools.look(time.monotonic()):
             log.warning("a pool is lost", extra={"holder": dead})
-            upkeep.bury(t, dead)
+            upkeep.bury(self.quick, dead)
 
     def _reap(self) -> None:
         while True:
@@ -141,7 +147,7 @@ class Pool:
             for place in mine:
                 self._buried(place, status)
             if not mine and status:
-                self._safely(lambda dead=pid: upkeep.bury(self.tools, holder(dead)))
+                self._safely(lambda dead=pid: upkeep.bury(self.quick, holder(dead)))
 
     def _buried(self, place: Place, status: int) -> None:
         lived = time.monotonic() - place.started

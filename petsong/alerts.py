@@ -12,8 +12,7 @@ from peewee import fn
 
 from petsong import database, limits, logs, outbox
 from petsong.disk import FULL_PERCENT, used_percent
-from petsong.lifecycle.cancelling import CANCELLED, DELETED
-from petsong.lifecycle.stages import ENDS, Stage
+from petsong.lifecycle.stages import CANCELLED, DELETED, ENDS, Stage
 from petsong.models import Event, Submission
 from petsong.outbox import Severity
 from petsong.pools import live_pools

@@ -21,10 +21,13 @@ MAY_COST = ("success", "failure", "timeout")  # and orders still open; a failure
 
 # ---- readings
 
-def record_reading(settings: Settings, usable: int | None) -> CreditReading:
-    """Store what the service said of the balance (None: nothing); a drop that no order explains is told to the operator."""
+def record_reading(settings: Settings, usable: int | None, asked_at: datetime | None = None) -> CreditReading:
+    """Store what the service said of the balance (None: nothing); a drop that no order explains is told to the operator.
+
+    `asked_at` puts answers that overtook each other into the order of their questions.
+    """
     with database.lock("credit_readings"):  # with its alert, one after the other: each drop is told once
-        moment = database.now()
+        moment = asked_at or database.now()
         gone = None if usable is None else unexplained_drop(settings, usable, moment)
         made = CreditReading.insert(at=moment, usable=usable, unexplained=gone).execute()
         reading: CreditReading = CreditReading.get_by_id(made)
@@ -39,7 +42,7 @@ def record_reading(settings: Settings, usable: int | None) -> CreditReading:
 
 def unexplained_drop(settings: Settings, usable: int, moment: datetime) -> int | None:
     """Credits gone since the last reading that no order can have cost; None without an earlier reading."""
-    known = CreditReading.select().where(CreditReading.usable.is_null(False))
+    known = CreditReading.select().where(CreditReading.usable.is_null(False), CreditReading.at <= moment)
     last = known.order_by(CreditReading.at.desc()).first()
     if last is None or not settings.song_price_credits:
         return None

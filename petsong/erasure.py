@@ -23,7 +23,8 @@ from rq.serializers import JSONSerializer
 from petsong import database
 from petsong.database import db
 from petsong.lifecycle.arrival import hashed_cookie
-from petsong.lifecycle.cancelling import DELETED, stop
+from petsong.lifecycle.cancelling import stop
+from petsong.lifecycle.stages import DELETED
 from petsong.models import Event, IdempotencyKey, OutboxMessage, Submission, find_submission
 from petsong.queues import Queues
 from petsong.retention import forget, keys_of
@@ -59,6 +60,9 @@ def erase(settings: Settings, storage: Storage, queues: Queues, session_id: str,
             _forget_mentions(session_id)
         stop(session_id, DELETED, f"by {who}")  # its event for the agency, which names nobody, still goes out
     with db.atomic():
+        # Held first: a retry that came in between has given the row a new life, and none comes any more.
+        Submission.update(tries=Submission.tries).where(Submission.session_id == session_id).execute()
+        stop(session_id, DELETED, f"by {who}")
         row = Submission.get_by_id(session_id)
         keys = [key for key in keys_of(row) if storage.stat(key)]
         first = forget(settings, storage, row)

@@ -34,18 +34,19 @@ JOBS = {
     "process_pending_queue": JobKind("jobs.dispatch.process_pending_queue", "dispatch", 30),
     "send_to_sonauto": JobKind("jobs.dispatch.send_to_sonauto", "sonauto", 170),
     "fetch_generation_details": JobKind("jobs.collect.fetch_generation_details", "sonauto", 200),
-    "fetch_word_timing": JobKind("jobs.collect.fetch_word_timing", "sonauto", 75),
+    "fetch_word_timing": JobKind("jobs.collect.fetch_word_timing", "sonauto", 120),
     "download_audio": JobKind("jobs.collect.download_audio", "downloads", 170),
     "prepare_record": JobKind("jobs.produce.prepare_record", "renders", 150),
     "create_video": JobKind("jobs.produce.create_video", "renders", 290),
     "rerender_video": JobKind("jobs.rerender.rerender_video", "renders", 290),
     "create_rendition": JobKind("jobs.renditions.create_rendition", "renders", 290),
-    "check_credits": JobKind("jobs.upkeep.check_credits", "periodic", 75),
+    "check_credits": JobKind("jobs.upkeep.check_credits", "periodic", 120),
     "check_timeouts": JobKind("jobs.upkeep.check_timeouts", "periodic", 120),
     "sweep": JobKind("jobs.upkeep.sweep", "periodic", 120),
     "deliver_outbox": JobKind("jobs.deliver.deliver_outbox", "periodic", 120),
     "check_alerts": JobKind("jobs.deliver.check_alerts", "periodic", 75),
-    "cleanup_old_files": JobKind("jobs.upkeep.cleanup_old_files", "periodic", 3600),
+    "remove_orphans": JobKind("jobs.upkeep.remove_orphans", "periodic", 3600),
+    "cleanup_old_files": JobKind("jobs.upkeep.cleanup_old_files", "periodic", 600),
 }
 
 

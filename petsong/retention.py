@@ -1,6 +1,7 @@
 """What happens to personal data in the end: files, names, lyrics and the service's answers go; a statistic stays."""
 import logging
 import re
+import time
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
@@ -17,20 +18,25 @@ from petsong.storage import Storage
 log = logging.getLogger(__name__)
 DAY = 86_400
 ORPHAN_SECONDS = 3600
-ROWS_PER_PASS = 500
+ROWS_PER_PASS = 500  # some tenths of a second on a local disk
 SESSION_OF_KEY = re.compile(r"[a-z]+/([A-Za-z0-9]+)")
 BY_HAND = ("retried", "cancelled", "deleted", "erased", "rerender_ordered")  # events whose detail is "by …" and no more
 
 
-def remove_expired(settings: Settings, storage: Storage) -> int:
-    """Files and personal data older than FILE_RETENTION_DAYS; the number of submissions. A kill is made up next time."""
-    removed, after = 0, ""
-    while rows := _expired(settings, after):
+def remove_expired(settings: Settings, storage: Storage, seconds: float = float("inf")) -> tuple[int, bool]:
+    """Files and personal data older than FILE_RETENTION_DAYS, for about so many seconds.
+
+    The number of submissions, and whether none is left. A kill is made up next time.
+    """
+    ends, removed, rows = time.monotonic() + seconds, 0, _expired(settings, "")
+    while rows:
         removed += sum(_forgotten(settings, storage, row) for row in rows)
-        after = rows[-1].session_id
+        rows = _expired(settings, rows[-1].session_id)
+        if time.monotonic() > ends:
+            break
     _prune(settings)
     database.empty_log()
-    return removed
+    return removed, not rows
 
 
 def _expired(settings: Settings, after: str) -> list[Any]:

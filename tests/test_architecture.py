@@ -28,8 +28,8 @@ OF_RENDER = {"PIL", "mutagen", "imageio_ffmpeg"}
 IMPORTS_WITHIN = {"render/ffmpeg.py": {"imageio_ffmpeg"}}
 # A pool goes on whatever a duty of it does, and logs the traceback; no job runs within.
 MAY_CATCH_ALL = {"jobs/worker.py"}
-# rq-scheduler reads cron strings in local time: its process sets its own zone.
-READERS_OF_THE_ENVIRONMENT = {"petsong/settings.py", "jobs/schedule.py"}
+# rq-scheduler reads cron strings in local time: its process sets its own zone. ffmpeg gets a few harmless variables of ours.
+READERS_OF_THE_ENVIRONMENT = {"petsong/settings.py", "jobs/schedule.py", "render/ffmpeg.py"}
 
 
 def files(*folders: str) -> list[Path]:

@@ -128,6 +128,15 @@ def test_a_reading_and_its_alert_are_one(settings: Settings, monkeypatch: pytest
     assert Alert.select().count() == 1
 
 
+def test_answers_that_overtake_each_other_are_no_drop(settings: Settings) -> None:
+    reading(1000, ago=600)
+    order(settings, "song1", ago=300)
+    slow = database.now()
+    assert credits.record_reading(settings, 900, database.now()).unexplained == 0
+    assert credits.record_reading(settings, 1000, slow).unexplained == 0
+    assert credits.record_reading(settings, 900).unexplained == 0
+
+
 def test_a_drop_that_no_order_explains_is_told_with_its_size(settings: Settings) -> None:
     reading(1000, ago=600)
     order(settings, "song1", ago=300)

@@ -9,9 +9,9 @@ import pytest
 import redis
 
 import kit
-from petsong import database, retention
+from petsong import database, erasure, retention
 from petsong.erasure import Receipt, erase, erase_visitor
-from petsong.lifecycle import renditions
+from petsong.lifecycle import operator, renditions
 from petsong.lifecycle.answers import record_answer
 from petsong.lifecycle.arrival import Arrival, Idempotency, LimitReached, accept
 from petsong.lifecycle.claims import ClaimLost, advance, take, write
@@ -152,8 +152,30 @@ def test_a_song_that_cannot_be_erased_whole_is_bought_no_more(
         with pytest.raises(OSError, match="read-only"):
             erased()
     assert kit.row("song1").stage == "failed"
+    with pytest.raises(operator.ImpossibleMove, match="delete it again"):
+        operator.retry("song1", who="Kim", has_song=True)
     assert erased().already is False
     assert keys(storage) == [] and [message.payload["reason"] for message in OutboxMessage.select()] == ["deleted"]
+
+
+def test_a_retry_in_the_middle_of_it_brings_nothing_back(
+    erased: Erase, storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An operator retries all that failed while a visitor deletes one of them."""
+    real, retries = erasure.stop, iter([True])
+
+    def stop(*arguments: str) -> bool:
+        stopped = real(*arguments)
+        if next(retries, False):
+            assert operator.retry("song1", who="Kim", has_song=True) == Stage.RENDERING
+        return stopped
+
+    planted(storage, Stage.FAILED)
+    monkeypatch.setattr(erasure, "stop", stop)
+    receipt = erased()
+    row = kit.row("song1")
+    assert (receipt.already, row.stage, row.fail_reason, row.pet_name) == (False, "failed", "deleted", "")
+    assert keys(storage) == []
 
 
 def test_late_files_go_with_the_orphans(erased: Erase, storage: LocalStorage, tmp_path: Path) -> None:

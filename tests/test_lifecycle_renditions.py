@@ -147,6 +147,22 @@ def test_one_who_works_while_all_is_ordered_anew_names_nothing() -> None:
     assert renditions.finish(mine, "video/mine.mp4", **FACTS)
 
 
+def test_the_old_file_stays_until_the_new_one_is_made() -> None:
+    first = take()
+    renditions.finish(first, "video/old.mp4", **FACTS)
+    for _ in range(2):
+        anew = {"claim_no": Rendition.claim_no + 1, "tries": 0, "next_try_at": database.now()}
+        Rendition.update(**anew).where(Rendition.id == first.id).execute()
+        Rendition.update(next_try_at=None).where(Rendition.id != first.id).execute()
+        for _ in range(MAX_TRIES):
+            assert rendition().path == "video/old.mp4"
+            renditions.put_off(take(), 0, "artwork_unreadable")
+        assert (rendition().path, rendition().next_try_at) == ("video/old.mp4", None)
+    Rendition.update(**anew | {"next_try_at": database.now()}).where(Rendition.id == first.id).execute()
+    assert renditions.finish(take(), "video/new.mp4", **FACTS)
+    assert rendition().path == "video/new.mp4"
+
+
 def test_an_order_of_a_song_that_was_forgotten_is_not_named() -> None:
     errand = take()
     Rendition.delete().where(Rendition.submission == "song1").execute()

@@ -12,7 +12,7 @@ from petsong.lifecycle.recovery import apply_limits, due_jobs, expire_leases
 from petsong.lifecycle.sending import begin_call, claim_rows
 from petsong.lifecycle.stages import Stage
 from petsong.models import Attempt, Breaker
-from petsong.sonauto import Meaning
+from petsong.sonauto import Answer, Meaning
 
 CONFIG = kit.make_settings(max_concurrent_requests=2)
 MINUTE = 60
@@ -223,6 +223,14 @@ def test_a_refusal_of_everyone_counts_against_nobody_and_pauses_sending() -> Non
         assert claim_rows(CONFIG) == ["song1"]
     sent("song1", kit.accepted("task1"))
     assert not breaker.is_tripped()
+
+
+def test_why_sending_pauses_is_told_without_the_services_own_words() -> None:
+    """They may repeat the order, and with it the names: those go with the song, this stays."""
+    one_row()
+    sent("song1", Answer(Meaning.FREE_EVERYONE, None, 403, "not for Marisol and Biscuit"))
+    state = breaker.state()
+    assert state is not None and state.reason == "the service answered HTTP 403 (free_everyone)"
 
 
 def test_while_sending_pauses_one_probe_goes_out_at_a_time() -> None:

@@ -11,7 +11,7 @@ import pytest
 import kit
 from jobs.produce import create_video
 from jobs.renditions import create_rendition
-from jobs.upkeep import SCRATCH_SECONDS, cleanup_old_files, remove_orphans, sweep
+from jobs.upkeep import SCRATCH_SECONDS, cleanup_old_files, clear_orphans, sweep
 from petsong import database
 from petsong.campaigns import loader
 from petsong.lifecycle.renditions import MAX_TRIES
@@ -287,7 +287,7 @@ def test_a_job_that_is_killed_is_made_up(world: World, point: str) -> None:
     left = set(videos(world)) - set(named)
     assert left == ({f"video/{session_id}.hd.1.mp4"} if point == "format_stored" else set())
     age_files(world, SCRATCH_SECONDS + 60)
-    remove_orphans(world.tools)
+    clear_orphans(world.tools)
     assert videos(world) == sorted(named)
 
 

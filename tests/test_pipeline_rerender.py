@@ -97,6 +97,7 @@ def test_further_formats_follow(world: World) -> None:
     assert old
     order(session_id, who="Kim")
     rerender_video(session_id)
+    assert Rendition.get(Rendition.kind == "hd").path == old  # served until the new one is there
     create_rendition()
     [new] = Rendition.select().where(Rendition.kind == "hd")
     assert new.path not in ("", old) and kit.row(session_id).stage == "done"

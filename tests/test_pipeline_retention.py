@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 import kit
-from jobs.upkeep import SCRATCH_SECONDS, cleanup_old_files, remove_orphans
-from petsong import database
+from jobs import upkeep
+from jobs.upkeep import SCRATCH_SECONDS, cleanup_old_files, clear_orphans, clear_scratch
+from petsong import database, retention
 from petsong.lifecycle.claims import later
 from petsong.models import Attempt, Event, Rendition, Submission
 from pipeline import World
@@ -71,6 +72,19 @@ def test_a_clean_up_that_was_killed_in_the_middle_is_made_up(world: World) -> No
     assert kit.row(session_id).files_removed_at is not None
 
 
+def test_a_long_clean_up_lets_others_in_between(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = sorted([finished(world), finished(world)])
+    kit.age(31 * DAY)
+    monkeypatch.setattr(retention, "ROWS_PER_PASS", 1)
+    monkeypatch.setattr(upkeep, "CLEANUP_SECONDS", -1)
+    world.tools.queues.queue("periodic").empty()
+    cleanup_old_files()
+    assert (kit.row(first).pet_name, kit.row(second).pet_name) == ("", "Rosalinde")
+    assert [job for job in world.tools.queues.queue("periodic").job_ids if "cleanup_old_files" in job]
+    cleanup_old_files()
+    assert kit.row(second).pet_name == ""
+
+
 def test_what_is_younger_or_still_on_its_way_stays(world: World) -> None:
     waiting = world.submit("Rosalinde")
     kit.age(40 * DAY)
@@ -109,18 +123,24 @@ def test_files_without_a_row_go_after_an_hour(world: World) -> None:
     for path in video.glob("*"):
         make_old(path, SCRATCH_SECONDS + 60)
     for _ in range(2):
-        remove_orphans(world.tools)
+        clear_orphans(world.tools)
         assert sorted(stored(world)) == sorted([*mine, "audio/young.1.mp3"])
+
+
+def test_the_sweep_sends_for_the_look_at_orphans_and_does_not_wait_for_it(world: World) -> None:
+    world.tools.queues.queue("periodic").empty()
+    upkeep.run_sweep(world.tools)
+    assert [job for job in world.tools.queues.queue("periodic").job_ids if "remove_orphans" in job]
 
 
 def test_scratch_of_dead_jobs_goes_after_an_hour(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    for name in ("petsong-job-dead", "petsong-job-alive", "not-ours"):
+    for name in ("petsong-job-dead", "petsong-render-dead", "petsong-job-alive", "not-ours"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "song.mp3").touch()
-    for name in ("petsong-job-dead", "not-ours"):
+    for name in ("petsong-job-dead", "petsong-render-dead", "not-ours"):
         make_old(tmp_path / name, SCRATCH_SECONDS + 60)
-    remove_orphans(world.tools)
+    clear_scratch(world.settings.turn_cache)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["not-ours", "petsong-job-alive"]

@@ -82,7 +82,7 @@ def _tags_refused(settings: Settings, claim: Claim, attempt: Any, answer: Answer
 
 def _refused_everyone(settings: Settings, claim: Claim, attempt: Any, answer: Answer) -> None:
     _end(attempt, "refused", "refused", answer.detail)
-    breaker.trip(settings, answer.detail or str(answer.http_status))
+    breaker.trip(settings, _in_short(answer))
     _back_to_waiting(claim, attempt, "service_unavailable", check_in=0, detail=answer.detail)
 
 
@@ -92,7 +92,7 @@ def _refused_row(settings: Settings, claim: Claim, attempt: Any, answer: Answer)
     general = breaker.is_tripped() or _another_row_refused_since_last_acceptance(claim.session_id)
     _end(attempt, "refused", "refused_5xx", answer.detail)
     if general:
-        breaker.trip(settings, answer.detail or str(answer.http_status))
+        breaker.trip(settings, _in_short(answer))
         # Behind the others: the next probe is somebody else's, in case it is this row that the service can't bear.
         pause = 2 * max(settings.retry_backoff)
         _back_to_waiting(claim, attempt, "service_unavailable", check_in=pause, detail=answer.detail)
@@ -113,8 +113,15 @@ def _refused_row(settings: Settings, claim: Claim, attempt: Any, answer: Answer)
 def _unknown(settings: Settings, claim: Claim, attempt: Any, answer: Answer) -> None:
     Attempt.update(outcome="unknown", outcome_detail=clean(answer.detail)[:2000]).where(Attempt.id == attempt.id).execute()
     # Whatever swallowed this answer may swallow the next ones: fewer unknown attempts, fewer songs ordered twice.
-    breaker.trip(settings, answer.detail or "no answer")
+    breaker.trip(settings, _in_short(answer))
     release(claim, check_in=due_in_sending(claim.session_id), tries=0, reason="no_answer", detail=answer.detail)
+
+
+def _in_short(answer: Answer) -> str:
+    """Without the service's own words: they may repeat the order with its names, and stand with the attempt alone."""
+    if answer.http_status is None:
+        return answer.detail
+    return f"the service answered HTTP {answer.http_status} ({answer.meaning})"
 
 
 def void_call(claim: Claim, attempt: Any) -> None:

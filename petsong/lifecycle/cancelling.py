@@ -7,10 +7,8 @@ from petsong import database
 from petsong.database import db
 from petsong.lifecycle.claims import Claim, fail, void_uncalled
 from petsong.lifecycle.operator import ImpossibleMove
-from petsong.lifecycle.stages import ENDS, Stage
+from petsong.lifecycle.stages import CANCELLED, ENDS, Stage
 from petsong.models import Submission
-
-CANCELLED, DELETED = "cancelled", "deleted"
 
 
 def cancel(session_id: str, *, who: str) -> bool:

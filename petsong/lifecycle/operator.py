@@ -4,7 +4,7 @@ from typing import Any
 from petsong import database
 from petsong.database import db
 from petsong.lifecycle.claims import ClaimLost
-from petsong.lifecycle.stages import ENDS, ENTRY_STATUS, REVIVALS, Stage
+from petsong.lifecycle.stages import DELETED, ENDS, ENTRY_STATUS, REVIVALS, Stage
 from petsong.models import Attempt, Event, Submission
 
 
@@ -26,6 +26,8 @@ def retry(session_id: str, *, who: str, has_song: bool) -> Stage:
             raise ImpossibleMove(f"There is no submission {session_id}.")
         if row.stage != Stage.FAILED or row.files_removed_at is not None:
             raise ImpossibleMove(f"{session_id} is {row.stage}; only failed submissions whose files exist can be retried.")
+        if row.fail_reason == DELETED:
+            raise ImpossibleMove(f"{session_id} is to be deleted; delete it again, for its files could not be removed.")
         attempts = list(Attempt.select().where(Attempt.submission == session_id).order_by(Attempt.number))
         stage = resume_in(row, attempts, has_song)
         _revive(row, stage, attempts, who)

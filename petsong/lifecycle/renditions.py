@@ -1,8 +1,9 @@
 """Further formats of finished songs: ordered in the transaction that makes a song done, then tried, or given up.
 
-A rendition without a path is an order. It is due at `next_try_at`; taking it raises `claim_no` and `tries` and puts
-`next_try_at` to the end of the lease, so that an order whose worker died becomes due by itself. What is written later names
-`claim_no`: a worker that was frozen and replaced changes nothing. Nothing here ever touches the song's own row.
+A rendition with a `next_try_at` is an order, be it for a file that takes an older one's place. It is due then; taking it
+raises `claim_no` and `tries` and puts `next_try_at` to the end of the lease, so that an order whose worker died becomes due
+by itself. What is written later names `claim_no`: a worker that was frozen and replaced changes nothing. Nothing here ever
+touches the song's own row.
 """
 import logging
 from collections.abc import Iterable
@@ -64,7 +65,7 @@ def finish(errand: Errand, path: str, *, width: int, height: int, size: int) -> 
     """Name the file. False where the try is no longer ours, or the song was forgotten meanwhile; a repeat is harmless."""
     changed: int = Rendition.update(
         path=path, made_at=database.now(), next_try_at=None, width=width, height=height, bytes=size
-    ).where(_mine(errand), Rendition.path.in_(["", path])).execute()
+    ).where(_mine(errand), _is_ordered() | (Rendition.path == path)).execute()
     return changed == 1
 
 
@@ -74,16 +75,20 @@ def put_off(errand: Errand, seconds: float, reason: str) -> None:
         _give_up(errand, reason)
         return
     log.warning("format failed", extra={"reason": reason, "tries": errand.tries})
-    Rendition.update(next_try_at=later(database.now(), seconds)).where(_mine(errand), Rendition.path == "").execute()
+    Rendition.update(next_try_at=later(database.now(), seconds)).where(_mine(errand), _is_ordered()).execute()
 
 
 def _give_up(errand: Errand, reason: str) -> None:
-    if Rendition.update(next_try_at=None).where(_mine(errand), Rendition.path == "").execute():
+    if Rendition.update(next_try_at=None).where(_mine(errand), _is_ordered()).execute():
         log.error("format given up", extra={"session_id": errand.session_id, "format": errand.kind, "reason": reason})
 
 
 def _due() -> Any:
     return Rendition.select().where(Rendition.next_try_at <= database.now())
+
+
+def _is_ordered() -> Any:
+    return Rendition.next_try_at.is_null(False)
 
 
 def _errand(found: Any) -> Errand:

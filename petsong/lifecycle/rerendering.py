@@ -77,7 +77,7 @@ def take(session_id: str, lease_seconds: float) -> Errand | None:
 def replace_video(errand: Errand, video: str, pictures: dict[str, str], loudness: Any) -> bool:
     """The new files take the old ones' place (`pictures`: {kind: key}); False where the errand is no longer ours.
 
-    Further formats are ordered again, for they carry the same artwork.
+    Further formats are ordered again, for they carry the same artwork; until they are made, the old ones are served.
     """
     with db.atomic():
         moment = database.now()
@@ -88,14 +88,14 @@ def replace_video(errand: Errand, video: str, pictures: dict[str, str], loudness
         if Submission.select().where(replaced).exists():
             return True  # our own transaction, whose acknowledgement was lost: it is asked for again
         if Submission.update(
-            generated_video_path=video, video_creation_end=moment, loudness=loudness, rerender_at=None
+            generated_video_path=video, loudness=loudness, rerender_at=None
         ).where(_mine(errand)).execute() != 1:
             return False
         for kind, key in pictures.items():
             Rendition.update(path=key, made_at=moment).where(
                 Rendition.submission == errand.session_id, Rendition.kind == kind
             ).execute()
-        Rendition.update(path="", claim_no=Rendition.claim_no + 1, tries=0, made_at=moment, next_try_at=moment).where(
+        Rendition.update(claim_no=Rendition.claim_no + 1, tries=0, next_try_at=moment).where(
             Rendition.submission == errand.session_id, Rendition.kind.not_in(PICTURES)
         ).execute()
         _record(errand.session_id, errand.number, "rerendered")

@@ -39,6 +39,8 @@ REVIVALS = frozenset({Stage.QUEUED, Stage.SENDING, Stage.GENERATING, Stage.DOWNL
 
 ENDS = frozenset({Stage.DONE, Stage.FAILED})
 
+CANCELLED, DELETED = "cancelled", "deleted"  # reasons of rows that were ended by hand
+
 # A job that kills its worker ends its row after so many tries. Sending and generating count only tries that died:
 # those that come back are set to zero, because waiting there is normal.
 MAX_TRIES = {Stage.QUEUED: 1_000_000, Stage.SENDING: 5, Stage.GENERATING: 20, Stage.DOWNLOADING: 3, Stage.RENDERING: 2}

@@ -25,4 +25,5 @@ def clear_orphans(house: House) -> None:
         # The jobs' scratch folders are in the house's own place; those of others on this machine are not ours.
         hour_later.enter_context(mock.patch.object(tempfile, "tempdir", house.env["TMPDIR"]))
         hour_later.enter_context(database.connection())
-        upkeep.remove_orphans(made)
+        upkeep.clear_orphans(made)
+        upkeep.clear_scratch(made.settings.turn_cache)

@@ -12,7 +12,7 @@ from petsong.lifecycle import cancelling, operator, rerendering
 from petsong.lifecycle.claims import ClaimLost
 from petsong.lifecycle.operator import ImpossibleMove
 from petsong.lifecycle.recovery import due_jobs_of
-from petsong.lifecycle.stages import ENDS, Stage
+from petsong.lifecycle.stages import DELETED, ENDS, Stage
 from petsong.models import Attempt, Submission, find_submission
 from petsong.web.desk.story import size_of
 from petsong.web.extension import parts
@@ -85,7 +85,7 @@ def possible(row: Any) -> set[str]:
     if row.stage not in ENDS:
         return {"cancel", "delete"}
     if row.stage == Stage.FAILED:
-        return {"retry", "delete"}
+        return {"delete"} if row.fail_reason == DELETED else {"retry", "delete"}
     return {"delete"} if row.rerender_at else {"rerender", "delete"}
 
 
@@ -171,7 +171,9 @@ def _failed(condition: Any) -> list[Any]:
     columns = (
         Submission.session_id, Submission.generated_song_path, Submission.llm_task_id, Submission.llm_status,
     )
-    retryable = (Submission.stage == Stage.FAILED) & Submission.files_removed_at.is_null()
+    retryable = (
+        (Submission.stage == Stage.FAILED) & (Submission.fail_reason != DELETED) & Submission.files_removed_at.is_null()
+    )
     return list(Submission.select(*columns).where(retryable, condition).order_by(Submission.created_at))
 
 
