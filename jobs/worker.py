@@ -132,7 +132,7 @@ class Pool:
 
     def _bury_lost_pools(self, lost_pools: LostPools) -> None:
         for dead in lost_pools.look(time.monotonic()):
-            log.warning("a pool is lost", extra={"holder": dead})
+            log.warning("a dead process holds a song", extra={"holder": dead})
             upkeep.bury(self.quick, dead)
 
     def _reap(self) -> None:

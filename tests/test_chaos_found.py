@@ -1,5 +1,7 @@
 """What the drill found, each with the interleaving that showed it."""
+import os
 import signal
+import subprocess
 from typing import Any
 
 import pytest
@@ -9,7 +11,7 @@ from jobs.lost_pools import LostPools
 from petsong import database
 from petsong.lifecycle.claims import take
 from petsong.lifecycle.stages import Stage
-from petsong.models import Event, Heartbeat
+from petsong.models import Event, Heartbeat, Submission
 from pipeline import World, wait_until
 from scripts.processes import end
 
@@ -30,6 +32,22 @@ def test_what_a_killed_pool_held_goes_on_long_before_its_lease_ends(world: World
         world.stopped(point)
         end(pool.process, grace=0, first=signal.SIGKILL)
     with world.pool(tuned=LOST):
+        world.wait_for_ends(30)
+    assert kit.row(session_id).stage == "done", world.story()
+    assert "worker_died" in world.reasons(session_id)
+    world.assert_paid_once()
+
+
+@pytest.mark.slow
+def test_a_job_that_is_killed_after_redis_was_emptied_goes_on_at_once(world: World) -> None:
+    """Its worker knows nothing of a job that Redis does not know, and so did not tell of its death."""
+    world.client.configure(generate_seconds=0)
+    world.stop_at("song_fetched")
+    with world.pool():
+        session_id = world.submit()
+        pid = world.stopped("song_fetched")
+        world.redis.flushall()
+        os.kill(pid, signal.SIGKILL)
         world.wait_for_ends(30)
     assert kit.row(session_id).stage == "done", world.story()
     assert "worker_died" in world.reasons(session_id)
@@ -80,7 +98,15 @@ def test_who_could_not_look_for_a_while_begins_anew(held: None) -> None:
     assert (watch.look(0), watch.look(60), watch.look(65)) == ([], [], [])
 
 
+def test_a_pool_finds_its_own_dead_at_once(held: None) -> None:
+    child = subprocess.Popen(["true"])
+    child.wait()
+    Submission.update(lease_holder=f"there:{child.pid}").where(Submission.session_id == "heldrow").execute()
+    assert LostPools("there").look(0) == [f"there:{child.pid}"]
+
+
 def test_a_pool_does_not_give_itself_up(held: None) -> None:
+    Submission.update(lease_holder=f"there:{os.getpid()}").where(Submission.session_id == "heldrow").execute()
     watch = LostPools("there")
     assert [watch.look(now) for now in range(0, 60, 5)] == [[]] * 12
 

@@ -78,7 +78,10 @@ SELECT session_id, stage, claim_no, stage = 'sending' AND EXISTS (
     AND a.call_started_at IS NOT NULL AND a.task_id IS NULL AND a.task_hint IS NULL)
 FROM submissions s
 WHERE lease_until > clock_timestamp() AND substring(lease_holder FROM ':([0-9]+)$') = ANY(%s)"""
-UNDER_WAY = "SELECT session_id, stage, claim_no FROM submissions WHERE session_id = ANY(%s)"
+# Taking the lease away raises claim_no by one, and so does each claim.
+UNDER_WAY = """
+SELECT session_id, stage, claim_no - CASE WHEN lease_until IS NULL THEN 1 ELSE 0 END FROM submissions
+WHERE session_id = ANY(%s)"""
 
 
 class Recoveries(Watch):
