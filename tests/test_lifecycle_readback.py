@@ -193,7 +193,18 @@ def test_a_task_forgotten_by_the_service_ends_like_no_news() -> None:
     kit.age(21)
     assert read_back("song1", kit.forgotten()) == [None]
     kit.age(21 * MINUTE)
+    assert read_back("song1", kit.forgotten()) == [None]  # once more, for that may be a hiccup
+    kit.age(21)
     assert read_back("song1", kit.forgotten()) == [Stage.FAILED]
+
+
+def test_a_paid_song_is_not_given_up_for_one_answer_that_it_is_not_known() -> None:
+    """All was away for as long as a song may take, and the service's first answer is a hiccup."""
+    ordered("song1", kit.accepted("task1"))
+    kit.age(21 * MINUTE)
+    assert read_back("song1", kit.forgotten()) == [None]
+    kit.age(21)
+    assert read_back("song1", kit.success()) == [Stage.DOWNLOADING]
 
 
 # ---- unknown orders

@@ -104,6 +104,7 @@ def record_news(
         if not answer.reachable:
             _clock_stands(attempt)
             return None
+        told_before = attempt.silent_since is None
         _clock_goes_on(attempt)
         if question.is_hint and not _adopt(attempt, question, answer):
             return None
@@ -111,6 +112,10 @@ def record_news(
             return _success(settings, claim, attempt, question, answer)
         if answer.state == "failure":
             return _failure(settings, claim, attempt, answer)
+        if told_before and not answer.known and _is_over(settings, attempt, question):
+            # That may be a hiccup, and the song is paid: asked once more, as if there had been no answer.
+            _clock_stands(attempt)
+            return None
         return _still_working(settings, claim, attempt, question)
 
 
@@ -197,10 +202,8 @@ def _failure(settings: Settings, claim: Claim | None, attempt: Any, answer: Task
 
 
 def _still_working(settings: Settings, claim: Claim | None, attempt: Any, question: Question) -> Stage | None:
-    patience = settings.song_max_minutes * 60 + attempt.silent_seconds
-    over = question.asked_at > later(attempt.call_started_at, patience)
     hinted_since = attempt.hint_at is not None and attempt.hint_at > question.asked_at
-    if over and not hinted_since:
+    if _is_over(settings, attempt, question) and not hinted_since:
         _end(settings, attempt, "timeout", paid=False)
         if claim is None:
             return None
@@ -209,6 +212,12 @@ def _still_working(settings: Settings, claim: Claim | None, attempt: Any, questi
         _on_to_generating(claim, attempt.number, question.task_id, check_in=settings.poll_interval)
         return Stage.GENERATING
     return None
+
+
+def _is_over(settings: Settings, attempt: Any, question: Question) -> bool:
+    """No song takes that long."""
+    patience = settings.song_max_minutes * 60 + attempt.silent_seconds
+    return bool(question.asked_at > later(attempt.call_started_at, patience))
 
 
 def finish_readback(settings: Settings, claim: Claim | None, session_id: str, asked_at: datetime | None) -> bool:
