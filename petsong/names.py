@@ -10,6 +10,8 @@ _SPACES = re.compile("[ \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]+")  # Japan
 def clean_name(text: str, *, extra: str = "", least: int = 2, most: int = 100) -> str:
     """NFC, trimmed, spaces collapsed. Raises ValueError with a message for the visitor."""
     name = _SPACES.sub(" ", text).strip(" ")
+    if "'" in extra:
+        name = name.replace("\u2019", "'")  # which phones type instead
     if len(name) <= 4 * most:  # nothing shrinks to less than a third; megabytes of marks would take hours to put in order
         name = unicodedata.normalize("NFC", name)
     if not least <= len(name) <= most:

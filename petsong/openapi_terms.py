@@ -3,7 +3,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
-from petsong.schemas import ErrorAnswer, FieldErrors, LimitReachedError
+from petsong.schemas import ErrorAnswer, FieldErrors, LimitReachedError, SoldOutError
 
 Model = type[BaseModel]
 
@@ -39,7 +39,7 @@ ERRORS = {
     ),
     "too_many_requests": ErrorKind(429, "too_many_requests", "Too many requests. Please try again in 35 seconds."),
     "server_error": ErrorKind(500, "server_error", "Something went wrong. Please try again."),
-    "sold_out": ErrorKind(503, "sold_out", "Sorry, we're all sold out!"),
+    "sold_out": ErrorKind(503, "sold_out", "Sorry, we're all sold out!", SoldOutError),
     "busy": ErrorKind(503, "busy", "So many songs are being made right now. Please come back a little later."),
     "unavailable": ErrorKind(503, "unavailable", "Service temporarily unavailable"),
 }

@@ -142,6 +142,10 @@ class LimitReachedError(ErrorAnswer):
     max_attempts: int = Field(examples=[10])
 
 
+class SoldOutError(ErrorAnswer):
+    opens_at: str | None = Field(description="As in GET /api/availability", examples=[None])
+
+
 class Done(BaseModel):
     """Done, now or earlier"""
 
@@ -172,7 +176,7 @@ class Status(BaseModel):
     stage: Literal["queued", "sending", "generating", "downloading", "rendering", "done", "failed"]
     progress: int = Field(ge=0, le=100, examples=[42])
     queue_position: int | None = Field(description="1 is next; null once a place was found")
-    estimated_seconds: Range | None
+    estimated_seconds: Range | None = Field(description="null once it is over, and where nobody can tell")
     poll_after_seconds: float = Field(description="When to ask again", examples=[10.0])
     reason: str | None = Field(description="Why it failed, as a code")
     message: str = Field(examples=["Your song is being written and sung."])

@@ -58,8 +58,8 @@ def standing(campaign: Campaign, moment: datetime) -> Standing:
     over = override_of(campaign)
     now = effective(campaign.opening, over)
     words, early = _in_words(now, over.zone, moment), now.open and now.opens_at is not None and moment < now.opens_at
-    # The file's words may be those of the end.
-    announced = now.opens_at if early and over.mode == "schedule" and not over.message else None
+    # The file's words are those of the end.
+    announced = now.opens_at if early and not over.message else None
     message = f"Songs can be ordered from {spoken(announced, over.zone)}." if announced else now.message or CLOSED
     return Standing(now, over, now.is_open(moment), message, announced, words)
 

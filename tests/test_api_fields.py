@@ -3,6 +3,7 @@ import io
 import random
 import struct
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -77,11 +78,19 @@ def test_how_a_name_is_said_may_be_left_out(api: Api, absent: Any) -> None:
     (..., REQUIRED), ("", REQUIRED), ("   ", REQUIRED), (None, "Must be text"), (7, "Must be text"), (["Rex"], "Must be text"),
     ({"a": 1}, "Must be text"), (True, "Must be text"), (1.5, "Must be text"),
     ("R", "Must be 2 to 100 characters long"), ("R" * 101, "Must be 2 to 100 characters long"),
-    ("Rex2", LETTERS), ("Rex!", LETTERS), ("🐶🐶", LETTERS), ("O'Hara", LETTERS), ("Ann-Marie", LETTERS), ("Re\x00x", LETTERS),
+    ("Rex2", LETTERS), ("Rex!", LETTERS), ("🐶🐶", LETTERS), ("O'Hara", LETTERS), ("O’Hara", LETTERS), ("Ann-Marie", LETTERS),
+    ("Re\x00x", LETTERS),
     ("Re\nx", LETTERS), ("Rex\u202ecod", LETTERS), ("Re\u200bx", LETTERS), ("\u3164\u3164", LETTERS), ("\ud800\ud800", LETTERS),
 ])
 def test_a_bad_name_is_refused(api: Api, field: str, value: Any, message: str) -> None:
     assert refused(api, **{field: value}) == {field: message}
+
+
+@on_sqlite
+def test_a_phones_apostrophe_is_stored_as_one_where_the_campaign_takes_any(make_api: Callable[..., Api]) -> None:
+    api = make_api(campaign="birthday")
+    assert api.post(pet_name="D’Artagnan", owner_name="Rory O’Hara-Lee").status_code == 200
+    assert [(row.pet_name, row.owner_name) for row in api.rows()] == [("D'Artagnan", "Rory O'Hara-Lee")]
 
 
 @on_sqlite

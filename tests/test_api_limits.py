@@ -10,7 +10,7 @@ import pytest
 
 from api_kit import Api, Gunicorn, check_error, form, on_sqlite, post_all
 from kit import age
-from petsong import database
+from petsong import database, switch
 from petsong.campaigns.loader import CAMPAIGNS
 from petsong.models import CreditReading, Submission
 
@@ -251,16 +251,36 @@ def iso(delta: timedelta) -> str:
 @on_sqlite
 @pytest.mark.parametrize(("opening", "message"), [
     ('open = false\nmessage = "Over for this year."', "Over for this year."), ("open = false", "This campaign is closed."),
-    (f"opens_at = {iso(timedelta(hours=1))}", "This campaign is closed."),
     (f"closes_at = {iso(timedelta(hours=-1))}\nmessage = 'Too late.'", "Too late."), ("cap = 0", SOLD_OUT),
-], ids=["closed with words", "closed", "early", "late", "capped"])
+], ids=["closed with words", "closed", "late", "capped"])
 def test_a_closed_campaign_is_sold_out(
     make_api: Callable[..., Api], campaign: Callable[..., str], opening: str, message: str
 ) -> None:
     api = make_api(campaign=campaign(opening))
-    check_error(api.post(), 503, "sold_out", message)
+    assert check_error(api.post(), 503, "sold_out", message)["opens_at"] is None
     answer = api.get("/api/availability").get_json()
     assert answer == {"open": False, "reason": "sold_out", "message": message, "opens_at": None, "estimated_seconds": None}
+
+
+@on_sqlite
+@pytest.mark.parametrize("words", ["", 'message = "Over for this year."'], ids=["without words", "with those of the end"])
+def test_before_the_opening_of_the_file_visitors_read_when_it_is(
+    make_api: Callable[..., Api], campaign: Callable[..., str], words: str
+) -> None:
+    api = make_api(campaign=campaign(f"opens_at = 2127-02-01T19:00:00+01:00\n{words}"))
+    message, opens_at = "Songs can be ordered from 1 February 2127, 18:00 (UTC).", "2127-02-01T18:00:00Z"
+    assert check_error(api.post(), 503, "sold_out", message)["opens_at"] == opens_at
+    answer = api.get("/api/availability").get_json()
+    assert answer == {"open": False, "reason": "sold_out", "message": message, "opens_at": opens_at, "estimated_seconds": None}
+    with api.app.app_context(), database.connection():
+        switch.close(api.parts.campaign, "Back at noon.", who="boss")
+    assert check_error(api.post(), 503, "sold_out", "Back at noon.")["opens_at"] is None
+
+
+@on_sqlite
+def test_a_file_that_is_shut_announces_no_opening(make_api: Callable[..., Api], campaign: Callable[..., str]) -> None:
+    api = make_api(campaign=campaign('open = false\nopens_at = 2127-02-01T18:00:00Z\nmessage = "Not this year."'))
+    assert check_error(api.post(), 503, "sold_out", "Not this year.")["opens_at"] is None
 
 
 @on_sqlite

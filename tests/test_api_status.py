@@ -9,7 +9,10 @@ import pytest
 from api_kit import Api, check_error
 from kit import age
 from petsong import database, retention
-from petsong.models import Rendition, Submission
+from petsong.lifecycle import breaker
+from petsong.lifecycle.claims import advance, later, take
+from petsong.lifecycle.stages import Stage
+from petsong.models import Attempt, Rendition, Submission
 
 pytest_plugins = "api_fixtures"
 
@@ -57,6 +60,156 @@ def test_progress_never_turns_back(api: Api) -> None:
             with database.connection():
                 age(60)
     assert seen == sorted(seen) and seen[0] < seen[-1] == 100
+
+
+def spend(seconds: float) -> None:
+    with database.connection():
+        age(seconds)
+
+
+@pytest.mark.parametrize(("stage", "next_stage"), [
+    ("queued", "sending"), ("sending", "generating"), ("generating", "downloading"), ("downloading", "rendering"),
+    ("rendering", "done"),
+])
+def test_progress_creeps_in_every_stage_and_leaves_room_for_the_next(api: Api, stage: str, next_stage: str) -> None:
+    api.song("song1", stage=stage, entry_status="processing")
+    seen = [status(api, "song1")["progress"]]
+    for seconds in (5, 15, 40, 6000):
+        spend(seconds)
+        seen.append(status(api, "song1")["progress"])
+    assert seen == sorted(seen) and len(set(seen)) >= 4
+    with database.connection():
+        Submission.update(stage=next_stage, stage_since=database.now()).execute()
+    assert max(seen) <= status(api, "song1")["progress"] and max(seen) < 100
+
+
+def test_progress_never_turns_back_where_the_song_does(api: Api) -> None:
+    session_id = api.post().get_json()["session_id"]
+    way = [Stage.SENDING, Stage.QUEUED, Stage.SENDING, Stage.GENERATING, Stage.SENDING, Stage.GENERATING, Stage.DOWNLOADING,
+           Stage.GENERATING, Stage.DOWNLOADING, Stage.RENDERING, Stage.DONE]
+    seen, stage = [], Stage.QUEUED
+    for following in way:
+        for seconds in (0, 10, 300):
+            spend(seconds)
+            seen.append(status(api, session_id)["progress"])
+        with database.connection():
+            claim = take(session_id, stage, 60, due_only=False)
+            assert claim
+            advance(claim, following)
+        stage = following
+    assert seen == sorted(seen) and seen[-1] < status(api, session_id)["progress"] == 100
+
+
+def test_a_retried_song_begins_again(api: Api) -> None:
+    api.song("song1", stage="rendering", entry_status="processing")
+    spend(60)
+    with database.connection():
+        claim = take("song1", Stage.RENDERING, 60, due_only=False)
+        assert claim
+        advance(claim, Stage.FAILED)
+    spend(60)
+    with database.connection():
+        moment = database.now()
+    api.change("song1", stage="queued", entry_status="pending", stage_since=moment, life_since=moment)
+    assert status(api, "song1")["progress"] < 10
+
+
+def add_songs(api: Api, took: float) -> None:
+    """Twenty songs that the service sent just now."""
+    api.song(f"took{took}")
+    with database.connection():
+        moment = database.now()
+        for number in range(20):
+            Attempt.insert(
+                submission=f"took{took}", number=number, token=f"{took}-{number}", claimed_at=moment,
+                call_started_at=later(moment, -took), ended_at=moment, ended_as="success",
+            ).execute()
+
+
+@pytest.mark.parametrize("stage", ["queued", "generating"])
+def test_progress_does_not_turn_back_when_songs_begin_to_take_longer(api: Api, stage: str) -> None:
+    add_songs(api, 30)
+    spend(1)
+    api.song("song1", stage=stage, entry_status="processing")
+    spend(40)
+    before = status(api, "song1")["progress"]
+    add_songs(api, 900)
+    assert status(api, "song1")["progress"] >= before
+
+
+def test_progress_does_not_turn_back_when_an_older_song_is_queued_again(make_api: Callable[..., Api]) -> None:
+    api = make_api(max_concurrent_requests=1)
+    api.song("song1", stage="queued", entry_status="pending")
+    spend(60)
+    before = status(api, "song1")
+    api.song("older", stage="queued", entry_status="pending")
+    api.change("older", created_at=later(api.row("song1").created_at, -60))
+    after = status(api, "song1")
+    assert (before["queue_position"], after["queue_position"]) == (1, 2)
+    assert after["progress"] >= before["progress"]
+
+
+# ---- how long it may still take
+
+def expected(api: Api, session_id: str = "song1") -> tuple[int, int]:
+    found = status(api, session_id)["estimated_seconds"]
+    return found["low"], found["high"]
+
+
+@pytest.mark.parametrize(("stage", "usual"), [("sending", 90), ("generating", 90), ("downloading", 15), ("rendering", 15)])
+def test_what_took_long_may_take_as_long_again(api: Api, stage: str, usual: int) -> None:
+    api.song("song1", stage=stage, entry_status="processing")
+    fresh = expected(api)
+    spend(2 * usual)
+    late = expected(api)
+    assert late[0] < fresh[0] and 2 * usual <= late[1] <= 2 * usual + 2
+    spend(2 * usual)
+    assert 4 * usual <= expected(api)[1] <= 4 * usual + 2
+    spend(20 * usual)
+    assert status(api, "song1")["estimated_seconds"] is None  # nobody can tell any more
+
+
+def test_the_range_shrinks_while_all_goes_as_usual(api: Api) -> None:
+    api.song("song1", stage="generating", entry_status="processing")
+    seen = []
+    for _ in range(4):
+        seen.append(expected(api)[1])
+        spend(15)
+    assert seen == sorted(seen, reverse=True) and len(set(seen)) == 4
+
+
+def test_a_video_waits_for_those_ahead_of_it(api: Api) -> None:
+    for number in range(20):
+        api.song(f"ahead{number}", stage="rendering", entry_status="processing")
+    spend(1)
+    api.song("song1", stage="rendering", entry_status="processing")
+    api.song("song2", stage="downloading", entry_status="processing")
+    spend(1)
+    api.song("behind", stage="rendering", entry_status="processing")
+    low, high = expected(api)
+    assert low < 20 * 4 + 15 < high
+    assert expected(api, "behind")[1] > high and expected(api, "song2")[1] > high
+    for number in range(20):
+        api.change(f"ahead{number}", stage="done", entry_status="success")
+    assert expected(api)[1] < 60
+
+
+def test_a_render_that_has_begun_is_not_late_for_having_waited(api: Api) -> None:
+    api.song("song1", stage="rendering", entry_status="processing")
+    spend(300)
+    assert status(api, "song1")["estimated_seconds"] is None
+    with database.connection():
+        moment = database.now()
+    api.change("song1", video_creation_start=moment)
+    assert expected(api)[1] < 60
+
+
+def test_nobody_can_tell_while_the_queue_stands_still(api: Api) -> None:
+    api.song("song1", stage="queued", entry_status="pending")
+    assert expected(api)[1] > 60
+    with database.connection():
+        breaker.trip(api.settings, "the service is away")
+    assert status(api, "song1")["estimated_seconds"] is None
 
 
 def test_a_new_song_is_pending_behind_those_before_it(api: Api) -> None:

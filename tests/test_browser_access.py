@@ -141,6 +141,31 @@ def test_the_form_as_it_is_heard(page: Page, site: Site) -> None:
     expect(page.get_by_label("Pet name", exact=True)).to_have_accessible_description("")
 
 
+# A button's label changes when it is pressed: then it is there.
+UNHEARD = """() => Array.from(document.querySelectorAll("[role=status], [role=alert], [aria-live]"))
+    .filter(region => !region.closest("dialog:not([open]), [hidden], button") && !region.checkVisibility())
+    .map(region => region.outerHTML)"""
+
+
+@pytest.mark.parametrize("path", ["/", "/waiting/song1", "/result/song2"])
+def test_what_will_be_announced_has_its_place_before(page: Page, site: Site, video: Path, poster: Path, path: str) -> None:
+    """Screen readers pass over the first words of a region that was no part of the page."""
+    page.add_init_script("navigator.share = async () => {}")
+    site.song("song1", stage="queued", entry_status="pending")
+    site.song("song2", stage="rendering", entry_status="processing")
+    site.finish("song2", video, poster)
+    page.goto(site.address + path, wait_until="networkidle")
+    assert page.locator("[role=status], [role=alert], [aria-live]").count() > 2
+    assert page.evaluate(UNHEARD) == []
+
+
+def test_the_share_button_says_how_far_it_is(page: Page, site: Site) -> None:
+    page.add_init_script("navigator.share = async () => {}")
+    page.goto(f"{site.address}/result/{site.song('song1')}")
+    label = page.get_by_role("button", name="Share", exact=True).locator("span")
+    expect(label).to_have_attribute("aria-live", "polite")
+
+
 def test_the_result_as_it_is_heard(
     make_visitor: Callable[..., Visitor], site: Site, video: Path, poster: Path
 ) -> None:

@@ -5,7 +5,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from microsite import Site
-from visitors import add_photo, fill_in, picture, send, sent_photo
+from visitors import add_photo, fill_in, hold_scripts, picture, send, sent_photo
 
 pytest_plugins = "browser_fixtures"
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -73,6 +73,35 @@ def test_how_it_is_said_opens_on_demand_and_reaches_the_row(page: Page, site: Si
     assert (site.rows()[0].pet_name_said, site.rows()[0].owner_name_said) == ("BIS-kit", "")
 
 
+def test_what_is_entered_before_the_scripts_have_come_stays(page: Page, site: Site) -> None:
+    release = hold_scripts(page)
+    page.goto(site.address, wait_until="commit")
+    page.get_by_role("radio", name="Cat").check()
+    field = page.get_by_label("Pet name", exact=True)
+    field.fill("Biscuit")
+    field.press("Enter")
+    page.wait_for_timeout(200)
+    assert page.url == f"{site.address}/"
+    release()
+    expect(page.locator(".hero .record-pause")).to_be_visible()
+    expect(field).to_have_value("Biscuit")
+    expect(page.get_by_role("radio", name="Cat")).to_be_checked()
+    send(page)  # so that the component's own memory of them counts
+    expect(page.locator("#owner_name-error")).not_to_be_empty()
+    for name in ("pet_name", "pet_type"):
+        expect(page.locator(f"#{name}-error")).to_be_empty()
+
+
+def test_a_draft_wins_over_empty_fields(page: Page, site: Site) -> None:
+    page.goto(site.address)
+    fill_in(page)
+    page.reload()
+    expect(page.get_by_text("Change photo")).to_be_visible()
+    expect(page.get_by_label("Pet name", exact=True)).to_have_value("Biscuit")
+    expect(page.get_by_role("radio", name="Dog")).to_be_checked()
+    expect(page.get_by_role("radio", name="Romantic")).to_be_checked()
+
+
 # ---- the photo
 
 @pytest.mark.parametrize(
@@ -90,6 +119,22 @@ def test_unusable_photos_are_named_beside_the_field(page: Page, site: Site, file
     page.set_input_files("#photo", files=[file])
     expect(page.locator("#photo-error")).to_have_text(message)
     expect(page.locator("dialog[open]")).to_have_count(0)
+
+
+def test_a_photo_that_takes_its_time_to_open_is_seen_to_do_so(page: Page, site: Site) -> None:
+    page.add_init_script(
+        "const decode = HTMLImageElement.prototype.decode;"
+        "HTMLImageElement.prototype.decode = function () {"
+        " return new Promise(done => { window.open_now = done }).then(() => decode.call(this)) }"
+    )
+    page.goto(site.address)
+    words = page.locator(".photo-words strong")
+    expect(words).to_have_text("Choose a photo")
+    page.set_input_files("#photo", files=[picture()])
+    expect(words).to_have_text("Opening your photo…")
+    page.evaluate("window.open_now()")
+    expect(page.locator(".cropper-view-box")).to_be_visible()
+    expect(words).to_have_text("Choose a photo")
 
 
 def test_the_crop_is_a_square_jpeg_and_cancel_keeps_the_earlier_one(page: Page, site: Site) -> None:

@@ -15,11 +15,13 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 TROUBLE = "Your song is safe, and we keep trying."
 
 
-@pytest.mark.parametrize("broken", ["offline", 500, 502, 503, "nonsense"])
+@pytest.mark.parametrize("broken", ["offline", 500, 502, 503, "nonsense", "another page"])
 def test_waiting_goes_on_when_the_server_is_back_without_anybody_doing_anything(page: Page, site: Site, broken: Any) -> None:
     def break_(route: Route) -> None:
         if broken == "offline":
             route.abort()
+        elif broken == "another page":  # as a hotel's network answers
+            route.fulfill(status=200, content_type="text/html", body="<html>")
         else:
             route.fulfill(status=502 if broken == "nonsense" else broken, body="<html>" if broken == "nonsense" else "{}")
 
@@ -100,6 +102,47 @@ def test_studio_talk_names_the_pet_and_stops_with_the_record(page: Page, site: S
     page.get_by_role("button", name="Pause the record").click()
     page.clock.run_for(30_000)
     expect(talk).to_have_text("Tuning the guitar")
+
+
+def test_studio_talk_stands_still_where_motion_is_unwanted(make_visitor: Callable[..., Visitor], site: Site) -> None:
+    page = make_visitor(reduced_motion="reduce").page()
+    site.song("song1", stage="generating", entry_status="processing")
+    page.clock.install()
+    page.goto(f"{site.address}/waiting/song1")
+    talk = page.locator(".chatter")
+    expect(talk).to_have_text("Looking for a word that rhymes with Biscuit")
+    page.clock.run_for(30_000)
+    expect(talk).to_have_text("Looking for a word that rhymes with Biscuit")
+
+
+def test_a_look_whether_songs_are_taken_waits_for_the_one_before(page: Page, site: Site) -> None:
+    looks: list[Route] = []
+    page.route("**/api/availability", lambda route: looks.append(route))
+    page.clock.install()
+    page.goto(site.address, wait_until="domcontentloaded")
+    for _ in range(18):
+        page.clock.run_for(1_000)
+    assert len(looks) == 1
+    looks[0].fulfill(json={"open": False, "reason": "busy", "message": "So many songs."})
+    expect(page.get_by_text("So many songs.")).to_be_visible()
+    page.clock.run_for(9_000)
+    page.wait_for_timeout(100)
+    assert len(looks) == 2
+
+
+def test_a_page_that_failed_is_one_click_from_another_try(page: Page, site: Site) -> None:
+    views = site.app.view_functions
+    terms, views["pages.terms"] = views["pages.terms"], lambda: 1 / 0
+    page.goto(f"{site.address}/terms?lang=en")
+    expect(page.get_by_role("heading", name="Something went wrong")).to_be_visible()
+    expect(page.locator(".message-page .button")).to_have_text(["Try again", "Back to the start"])
+    expect(page.locator(".message-page .button-main")).to_have_text(["Try again"])
+    views["pages.terms"] = terms
+    page.get_by_role("link", name="Try again").click()
+    expect(page.get_by_role("heading", name="Terms & Conditions", level=1)).to_be_visible()
+    assert page.url == f"{site.address}/terms?lang=en"
+    page.goto(f"{site.address}/nothing")  # no try would bring it
+    expect(page.locator(".message-page .button-main")).to_have_text(["Back to the start"])
 
 
 def test_an_open_form_follows_the_campaigns_switch_and_loses_nothing(page: Page, site: Site) -> None:

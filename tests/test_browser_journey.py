@@ -84,6 +84,23 @@ def test_without_scripts_the_pages_explain_themselves(
     expect(page.get_by_role("link", name="Download video")).to_be_visible()
 
 
+def test_without_scripts_nothing_turns_and_nothing_is_offered_that_needs_them(
+    make_visitor: Callable[..., Visitor], site: Site, video: Path, poster: Path
+) -> None:
+    page = make_visitor(java_script_enabled=False).page()
+    site.song("song1", stage="queued", entry_status="pending")
+    site.song("song2", stage="rendering", entry_status="processing")
+    site.finish("song2", video, poster)
+    for path in ("/", "/waiting/song1"):
+        page.goto(site.address + path)
+        disc = page.locator(".record-disc").first
+        expect(disc).to_be_visible()
+        assert disc.evaluate("disc => getComputedStyle(disc).animationName") == "none"
+    page.goto(f"{site.address}/result/song2")
+    expect(page.locator("noscript .hint")).to_be_visible()
+    expect(page.get_by_role("button", name="Copy link")).to_have_count(0)
+
+
 def test_reduced_motion_gets_a_still_record(make_visitor: Callable[..., Visitor], site: Site) -> None:
     page = make_visitor(reduced_motion="reduce").page()
     page.goto(site.address)

@@ -128,6 +128,14 @@ def test_sold_out_and_closed_are_said_in_german(german: Page, site: Site) -> Non
     expect(dialog).to_contain_text(FORM["limit_reached"])
 
 
+def test_a_long_heading_keeps_its_word_whole_on_a_phone(german: Page, site: Site) -> None:
+    german.goto(f"{site.address}/terms", wait_until="networkidle")
+    heading = german.get_by_role("heading", level=1)
+    expect(heading).to_have_text("Teilnahmebedingungen")
+    lines = "h1 => { const all = document.createRange(); all.selectNodeContents(h1); return all.getClientRects().length }"
+    assert heading.evaluate(lines) == 1
+
+
 def test_the_switch_works_without_scripts(make_visitor: Callable[..., Visitor], site: Site) -> None:
     page = make_visitor(java_script_enabled=False).page()
     page.goto(f"{site.address}/terms")

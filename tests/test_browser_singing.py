@@ -59,6 +59,20 @@ def test_words_follow_the_song_by_themselves(page: Page, site: Site, video: Path
     assert page.evaluate("window.lit.size") >= 6
 
 
+def test_nothing_below_jumps_between_the_lines(page: Page, site: Site, video: Path, poster: Path) -> None:
+    words = [{"word": "Biscuit\n", "start": 0.1, "end": 0.5}, {"word": "oh", "start": 1.2, "end": 1.8}]
+    page.goto(finished(site, video, poster, word_timing=words))
+    line, button = page.locator(".singing"), page.get_by_role("link", name="Download video")
+    heights = []
+    for seconds, sung in [(0.2, "Biscuit"), (0.8, ""), (1.4, "oh")]:
+        seek(page, seconds)
+        expect(line).to_have_text(sung)
+        box = button.bounding_box()
+        assert box
+        heights.append(box["y"])
+    assert len(set(heights)) == 1
+
+
 def test_a_song_without_word_timing_has_its_lyrics_all_the_same(page: Page, site: Site, video: Path, poster: Path) -> None:
     page.goto(finished(site, video, poster))
     expect(page.get_by_role("heading", name="Chorus")).to_be_visible()

@@ -75,6 +75,21 @@ def test_after_five_minutes_it_says_so_and_still_goes_on(page: Page, site: Site,
     page.wait_for_url("**/result/song1")
 
 
+def test_that_it_takes_longer_is_announced(page: Page, site: Site) -> None:
+    """By a region that was there before: screen readers pass over one that comes with its words."""
+    site.song("song1", stage="generating", entry_status="processing")
+    page.clock.install()
+    page.goto(f"{site.address}/waiting/song1")
+    expect(page.locator(".chatter")).not_to_be_empty()
+    page.evaluate("document.querySelectorAll('[role=status]').forEach(region => { region.dataset.early = 1 })")
+    page.clock.fast_forward(301_000)
+    words = page.locator("[role=status][data-early]").filter(has_text="Processing is taking longer than expected")
+    expect(words).to_be_visible()
+    expect(words).to_contain_text("Check back later")
+    # Only a block ends with an ellipsis where its words do not fit.
+    assert page.locator(".late .address").evaluate("link => getComputedStyle(link).display") == "block"
+
+
 def test_waiting_tells_place_stage_and_time(page: Page, site: Site) -> None:
     site.song("song1", stage="queued", entry_status="pending")
     page.goto(f"{site.address}/waiting/song1")

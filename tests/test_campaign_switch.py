@@ -82,6 +82,8 @@ def test_times_open_and_close_on_the_clocks_of_a_zone(desk: Desk, how: str) -> N
     assert told["open"] is False
     assert told["message"] == f"Songs can be ordered from {spoken(tomorrow, 'America/New_York')}."
     assert told["opens_at"] == iso(tomorrow.replace(second=0, microsecond=0))
+    refused = check_error(desk.api.post(), 503, "sold_out", told["message"])
+    assert refused["opens_at"] == told["opens_at"]
     set_by(desk, how, "schedule", opens_at="2001-01-01T00:00", closes_at=end, zone="America/New_York")
     assert availability(desk)["open"] is True
     set_by(desk, how, "schedule", closes_at="2001-01-01T00:00", zone="America/New_York", message="That was it.")

@@ -182,6 +182,11 @@ WRONG = [
     ('"art/record.png"', '"/etc/passwd"', "artwork.record"),
     ('"art/record.png"', "7", "artwork.record"),
     ('terms = "terms.md"', 'terms = "missing.md"', "terms"),
+    ('contact = "hello@petsong.example"', "", "contact"),
+    ('"hello@petsong.example"', '"hello"', "contact"),
+    ('"hello@petsong.example"', '"http://petsong.example"', "contact"),
+    ('"hello@petsong.example"', '"hello@petsong.example, you"', "contact"),
+    ('"hello@petsong.example"', '"{owner_name}@petsong.example"', "contact"),
     ('accent = "#c4154b"', 'accent = "red; } body {"', "colours.accent"),
     ('accent = "#c4154b"', 'accent = "#ffd0d0"', "colours"),
     ('accent = "#c4154b"', 'acent = "#c4154b"', "colours"),
@@ -206,6 +211,27 @@ WRONG = [
 def test_each_mistake_names_its_key_and_a_right_example(folder: Path, old: str, new: str, key: str) -> None:
     change(folder, old, new)
     assert problem_of(folder).key.startswith(key)
+
+
+@pytest.mark.parametrize("contact", ["Kim.Party+songs@mail.petsong.example", "https://petsong.example/contact?from=songs"])
+def test_a_contact_is_an_address_of_mail_or_web(folder: Path, contact: str) -> None:
+    change(folder, "hello@petsong.example", contact)
+    assert load_campaign(folder).contact == contact
+
+
+def test_a_contact_is_needed_only_where_a_text_names_it(folder: Path) -> None:
+    change(folder, 'contact = "hello@petsong.example"', "")
+    for text in ("privacy.md", "privacy.de.md"):
+        (folder / text).write_text("# Your rights\n\nAsk us.", "utf-8")
+    assert load_campaign(folder).contact == ""
+    (folder / "terms.md").write_text("Write to {contact} first.", "utf-8")
+    assert problem_of(folder).key == "contact"
+
+
+def test_a_legal_text_has_no_other_fields(folder: Path) -> None:
+    (folder / "privacy.md").write_text("Write to {contakt}.", "utf-8")
+    problem = problem_of(folder)
+    assert problem.key == "privacy" and "{contakt} is unknown" in str(problem)
 
 
 def test_opening_times_limits_and_banners_are_read(folder: Path) -> None:

@@ -72,7 +72,14 @@ def test_a_campaign_may_add_characters() -> None:
         clean_name("Anne_Marie", extra="'-")
 
 
-@pytest.mark.parametrize("name", ["--", "''", "- -", "'Ana", "-Ana"])
+def test_a_phones_apostrophe_is_one_where_the_campaign_takes_any() -> None:
+    assert clean_name("Rory O’Hara", extra="'-") == "Rory O'Hara"
+    for extra, message in (("", f"^{LETTERS}$"), ("-", "^Only letters, spaces and - allowed$")):
+        with pytest.raises(ValueError, match=message):
+            clean_name("Rory O’Hara", extra=extra)
+
+
+@pytest.mark.parametrize("name", ["--", "''", "’’", "- -", "'Ana", "’Ana", "-Ana"])
 def test_added_characters_alone_make_no_name(name: str) -> None:
     with pytest.raises(ValueError, match="^Only letters, spaces"):
         clean_name(name, extra="'-")

@@ -2,6 +2,7 @@
 import io
 import json
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from html import unescape
@@ -14,6 +15,7 @@ from PIL import Image
 
 from microsite import ROOT, Site, make_assets
 from petsong import database
+from petsong.campaigns.loader import CAMPAIGNS, load_campaign
 from petsong.models import Rendition
 from petsong.web.languages import texts_in
 from petsong.web.lyrics import split_lyrics
@@ -89,12 +91,32 @@ def test_addresses_without_a_song_lead_to_the_form(client: FlaskClient, path: st
     assert (answer.status_code, answer.location) == (302, "/")
 
 
+def test_form_tells_its_scripts_how_long_songs_are_kept(make_site: Callable[..., Site]) -> None:
+    client = make_site(file_retention_days=7).app.test_client()
+    assert page_data(client.get("/").text)["limits"]["retention_days"] == 7
+
+
 @pytest.mark.parametrize(("path", "heading"), [("/terms", "Terms & Conditions"), ("/privacy", "Privacy Policy")])
 def test_legal_texts_are_linked_and_shown(client: FlaskClient, path: str, heading: str) -> None:
     assert f'href="{path}"' in client.get("/").text
     html = client.get(path).text
     assert f"<h1>{heading}</h1>" in unescape(html)
     assert len(text_of(html)) > 300
+
+
+@pytest.mark.parametrize("campaign", ["valentines", "birthday"])
+@pytest.mark.parametrize(("language", "kept"), [
+    ("en", ["your pet's name and a small copy of the cropped photo", "until the form is sent or the tab is closed"]),
+    ("de", ["den Namen deines Tiers und eine kleine Kopie", "bis das Formular abgeschickt oder der Tab geschlossen ist"]),
+])
+def test_privacy_says_what_the_browser_keeps_and_whom_to_write_to(
+    make_site: Callable[..., Site], campaign: str, language: str, kept: list[str]
+) -> None:
+    site = make_site(campaign=campaign)
+    page = text_of(site.app.test_client().get(f"/privacy?lang={language}").text)
+    for words in (*kept, f"({load_campaign(campaign).contact})"):
+        assert words in page
+    assert "{" not in page
 
 
 # ---- a song's pages
@@ -187,6 +209,28 @@ def test_a_campaigns_braces_are_text_and_names_are_not_templates(site: Site, cli
     assert "{owner_name}" in title and title.count("{{ 7*7 }}") == 1
 
 
+@pytest.mark.parametrize(("language", "words"), [("en", "contact hello@petsong.example"), ("de", "bei hello@petsong.example")])
+def test_who_cannot_delete_a_song_reads_whom_to_write_to(site: Site, client: FlaskClient, language: str, words: str) -> None:
+    site.song("song1")
+    site.song("song3", stage="failed", entry_status="fail")
+    for path in ("/result/song1", "/result/song3"):
+        assert words in page_data(client.get(f"{path}?lang={language}").text)["texts"]["erase_foreign"]
+
+
+def test_a_campaign_without_a_contact_names_none(make_site: Callable[..., Site], tmp_path: Path) -> None:
+    folder = tmp_path / "plain"
+    shutil.copytree(CAMPAIGNS / "valentines", folder)
+    file = folder / "campaign.toml"
+    kept = [line for line in file.read_text("utf-8").splitlines() if not line.startswith("contact =")]
+    file.write_text("\n".join(kept).replace('name = "valentines"', 'name = "plain"'), "utf-8")
+    for text in ("privacy.md", "privacy.de.md"):
+        (folder / text).write_text("# Your rights\n\nAsk us.", "utf-8")
+    site = make_site(campaign=str(folder))
+    site.song("song1", campaign="plain")
+    html = site.app.test_client().get("/result/song1").text
+    assert page_data(html)["texts"]["erase_foreign"] == texts_in("en")["script_result"]["erase_foreign"]
+
+
 @pytest.mark.parametrize(
     ("reason", "message"),
     [
@@ -201,6 +245,27 @@ def test_a_failed_song_says_why_and_offers_another_try(site: Site, client: Flask
     site.song("song1", stage="failed", entry_status="fail", fail_reason=reason)
     page = text_of(client.get("/result/song1").text)
     assert message in page and "Retake the journey" in page
+
+
+# The renderer's codes, and how else rendering ends a song.
+NO_VIDEO = (
+    "ffmpeg_failed", "ffmpeg_missing", "output_invalid", "output_unwritable", "render_timeout", "render_stopped",
+    "photo_unreadable", "artwork_unreadable", "file_missing", "render_failed", "rendering_crashed",
+)
+BAD_SONG = ("audio_undecodable", "audio_cut", "audio_too_short", "audio_silent")
+
+
+@pytest.mark.parametrize(("reason", "kind"), [*((code, "video") for code in NO_VIDEO), *((it, "service") for it in BAD_SONG)])
+def test_every_end_of_a_render_says_whose_fault_it_was(site: Site, client: FlaskClient, reason: str, kind: str) -> None:
+    site.song("song1", stage="failed", entry_status="fail", fail_reason=reason)
+    assert texts_in("en")["failures"][kind] in text_of(client.get("/result/song1").text)
+
+
+def test_the_renderer_has_no_other_codes() -> None:
+    sources = " ".join(path.read_text("utf-8") for path in sorted((ROOT / "render").glob("*.py")))
+    codes = {one or two for one, two in re.findall(r'RenderError\(\s*"(\w+)"|"(\w+_unreadable)"', sources)}
+    assert codes >= {"ffmpeg_failed", "photo_unreadable"}
+    assert codes - {"wrong_arguments"} == set(NO_VIDEO + BAD_SONG) - {"file_missing", "render_failed", "rendering_crashed"}
 
 
 def test_an_expired_song_says_so_without_its_names(site: Site, client: FlaskClient) -> None:

@@ -2,6 +2,8 @@
 import base64
 import io
 import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -77,9 +79,10 @@ def stored(page: Page) -> Any:
     return json.loads(page.evaluate("localStorage.getItem('submission_data')"))
 
 
-def remember(page: Page, site: Site, count: int) -> None:
+def remember(page: Page, site: Site, count: int, days_ago: int = 1) -> None:
     """Leave so many earlier songs in the browser's memory."""
-    entries = [{"session_id": f"earlier{n}", "timestamp": "2026-02-10T10:00:00Z"} for n in range(count)]
+    timestamp = f"{datetime.now(UTC) - timedelta(days=days_ago):%Y-%m-%dT%H:%M:%SZ}"
+    entries = [{"session_id": f"earlier{n}", "timestamp": timestamp} for n in range(count)]
     page.goto(f"{site.address}/terms")
     memory = json.dumps({"cookie_id": "cookie_test", "entries": entries})
     page.evaluate("text => localStorage.setItem('submission_data', text)", memory)
@@ -107,6 +110,19 @@ def lose_the_first_answer(page: Page) -> list[str]:
 
     page.route("**/api/submissions", handle)
     return keys
+
+
+def hold_scripts(page: Page) -> Callable[[], None]:
+    """The page's scripts stay on their way until the returned function is called. Go there with wait_until="commit"."""
+    held: list[Route] = []
+    page.route("**/*.js*", lambda route: held.append(route))
+
+    def release() -> None:
+        for route in held:
+            route.continue_()
+        page.unroute("**/*.js*")
+
+    return release
 
 
 def until(page: Page, condition: str) -> None:

@@ -74,6 +74,7 @@ _EXAMPLES = {
     "opening": "open = true, closes_at = 2027-02-15T00:00:00Z, cap = 5000",
     "terms": 'terms = "terms.md"',
     "privacy": 'privacy = "privacy.md"',
+    "contact": 'contact = "hello@petsong.example", or an https address; privacy.md may name it as {contact}',
 }
 
 
@@ -130,6 +131,13 @@ def _text_file(name: object, info: ValidationInfo) -> str:
         raise ValueError(f"{path} cannot be read: {error}") from error
 
 
+def _given_where_named(contact: str, info: ValidationInfo) -> str:
+    for key in ("terms", "privacy"):
+        if not contact and "{contact}" in info.data.get(key, ""):
+            raise ValueError(f"{key} names it, but there is none")
+    return contact
+
+
 def _known_tag(tag: str) -> str:
     if tag not in TAGS:
         raise ValueError(f"{tag!r} is not a tag of the song service")
@@ -170,9 +178,13 @@ Language = Annotated[str, Field(pattern=r"^[a-z]{2}$"), AfterValidator(_spoken)]
 Copy = Annotated[dict[str, Annotated[Line, _fields_are("owner_name", "pet_name")]], _one_of(COPY)]
 CaptionLine = Annotated[str, Field(min_length=1, max_length=100), _fields_are("owner_name", "pet_name")]
 ArtFile = Annotated[Path, BeforeValidator(_artwork)]
-TextFile = Annotated[str, BeforeValidator(_text_file)]
+TextFile = Annotated[str, BeforeValidator(_text_file), _fields_are("contact")]
 SettingName = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
 Colour = Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")]
+Contact = Annotated[
+    str, Field(pattern=r"^(https://[^\s\\{}]+|[^\s\\{}@<>]+@[^\s\\{}@<>]+\.[\w-]+)?$", validate_default=True),
+    AfterValidator(_given_where_named),
+]
 Link = Annotated[str, Field(pattern=r"^(https://[^\s\\]+|/[^\s\\/][^\s\\]*)?$")]
 
 
@@ -220,7 +232,7 @@ class Banner(_Part):
 
 class Opening(_Part):
     open: bool = True
-    message: str = ""  # for visitors while it is closed
+    message: str = ""  # for visitors while it is closed, but not before opens_at
     opens_at: AwareDatetime | None = None
     closes_at: AwareDatetime | None = None
     cap: Annotated[int, Field(ge=0)] | None = None  # songs of this campaign
@@ -260,6 +272,7 @@ class Campaign:
     artwork: Artwork
     terms: TextFile  # the text: paragraphs, lines beginning with # are headings, blocks of - are lists
     privacy: TextFile
+    contact: Contact = ""  # who answers for the campaign: an e-mail address, or an https one
     copy: Copy = Field(default_factory=dict)
     fail_messages: Annotated[dict[str, Line], _one_of(FAILURES)] = Field(default_factory=dict)
     extra_name_characters: Annotated[str, Field(pattern=r"^['’.-]*$")] = ""

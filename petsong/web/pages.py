@@ -32,6 +32,8 @@ ICONS = {
     "Chill": "waves", "Energetic": "bolt", "Romantic": "heart", "Party": "party", "Relaxing": "leaf",
 }
 TOOK_TOO_LONG = ("timeout", "queue_timeout", "no_answer", "download_unreachable")
+# How the reasons begin for which a song that was sung got no video.
+NO_VIDEO = ("render", "video", "ffmpeg_", "output_", "photo_", "artwork_", "file_missing")
 
 
 # ---- pages
@@ -57,7 +59,7 @@ def form() -> Response:
         "limits": {
             "submissions": parts().settings.form_submit_retry,
             "name_min": 2, "name_max": 100, "name_extra": campaign.extra_name_characters,
-            "said_min": 2, "said_max": 60,
+            "said_min": 2, "said_max": 60, "retention_days": parts().settings.file_retention_days,
         },
     }
     return page(
@@ -153,8 +155,10 @@ def _song_page(frame: Frame, row: Any) -> Response:
 
 def _erasable(frame: Frame, session_id: str) -> dict[str, Any]:
     """For the scripts of a page whose song its visitor may delete."""
-    erase_path = f"/api/submissions/{session_id}/delete"
-    return {"texts": frame.script_texts("result"), "session_id": session_id, "erase_path": erase_path}
+    texts, contact = frame.script_texts("result"), frame.campaign.contact
+    if contact:
+        texts["erase_foreign"] = languages.fill(frame.texts["message"]["erase_foreign_contact"], contact=contact)
+    return {"texts": texts, "session_id": session_id, "erase_path": f"/api/submissions/{session_id}/delete"}
 
 
 def _preview(frame: Frame, picture_of: str | None, names: dict[str, str], address: str) -> Preview:
@@ -183,7 +187,7 @@ def _failure(frame: Frame, fail_reason: str | None) -> str:
     kind, reason = "service", fail_reason or ""
     if reason in TOOK_TOO_LONG:
         kind = "too_long"
-    elif reason.startswith(("render", "video")):
+    elif reason.startswith(NO_VIDEO):
         kind = "video"
     texts: dict[str, str] = {**frame.texts["failures"], **frame.campaign.fail_messages}
     return texts[kind]
@@ -207,7 +211,7 @@ def _unknown_song() -> Response:
 
 def _text_page(kind: str) -> Response:
     frame, endpoint = Frame(), f".{kind}"
-    text: str = getattr(frame.campaign, kind)
+    text = languages.fill(getattr(frame.campaign, kind), contact=frame.campaign.contact)
     return page(
         "text.html", heading=frame.texts["frame"][kind], parts=_parts(text),
         preview=frame.preview(site() + url_for(endpoint)), alternates=alternates(frame, endpoint),

@@ -107,7 +107,15 @@ def _require_open(shared: Parts) -> None:
     if closed is None:
         return
     code, message = closed
-    raise ApiError(503, code, code, message, retry_after=600 if code == "sold_out" else 120)
+    if code == "sold_out":
+        raise ApiError(503, code, code, message, retry_after=600, opens_at=_announced_opening(shared))
+    raise ApiError(503, code, code, message, retry_after=120)
+
+
+def _announced_opening(shared: Parts) -> str | None:
+    """While the form is closed: the opening that its message tells, for pages to tell it in their own words."""
+    announced = switch.standing(shared.campaign, database.now()).announced
+    return iso(announced) if announced else None
 
 
 # ---- taking it in
@@ -197,7 +205,7 @@ def status(session_id: str) -> Response:
     remaining = limits.seconds_remaining(shared.settings, row, moment)
     answer = Status(
         session_id=row.session_id, status=row.entry_status, created_at=row.created_at, stage=row.stage,
-        progress=limits.progress(row, moment), queue_position=limits.queue_position(row),
+        progress=limits.progress(shared.settings, row, moment), queue_position=limits.queue_position(row),
         estimated_seconds=Range(low=remaining[0], high=remaining[1]) if remaining else None,
         poll_after_seconds=POLL_SECONDS.get(row.stage, 10.0), reason=row.fail_reason,
         message=STATUS_MESSAGES[row.stage],
@@ -217,8 +225,7 @@ def availability() -> Response:
     shared = parts()
     closed = limits.closing_reason(shared.settings, shared.campaign)
     expected = round(limits.expected_wait(shared.settings))
-    opens_at = switch.standing(shared.campaign, database.now()).announced if closed else None
     return jsonify(Availability(
         open=closed is None, reason=closed[0] if closed else None, message=closed[1] if closed else "",
-        opens_at=iso(opens_at) if opens_at else None, estimated_seconds=None if closed else expected,
+        opens_at=_announced_opening(shared) if closed else None, estimated_seconds=None if closed else expected,
     ).model_dump())

@@ -2,6 +2,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from playwright.sync_api import FilePayload, Page, expect
 
@@ -51,7 +52,8 @@ def _errors(page: Page, site: Site) -> None:
 
 def _remembering(page: Page, site: Site, count: int) -> None:
     names = ["finished", "plain", "singing", *(f"song{number}" for number in range(20))][:count]
-    entries = [{"session_id": name, "timestamp": "2027-02-10T10:00:00Z"} for name in names]
+    timestamp = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    entries = [{"session_id": name, "timestamp": timestamp} for name in names]
     page.goto(f"{site.address}/terms")
     keepsakes = {name: {"pet_name": "Biscuit", "photo": ""} for name in names}
     memory = {"submission_data": {"cookie_id": "cookie_test", "entries": entries}, "petsong_keepsakes": keepsakes}

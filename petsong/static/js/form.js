@@ -8,12 +8,12 @@
   const ORDER = ["pet_name", "pet_type", "photo", "music_vibe", "owner_name", "pet_name_said", "owner_name_said"];
 
   const SOLD_OUT = "Sorry, we're all sold out!"; // how the API says it when there is no more to say
+  const MISMATCH = "idempotency_mismatch";
   const WATCH = 8; // seconds between two looks whether songs are taken
   const { clean, problemOf } = petsong.checks;
 
-  function newKey() {
-    return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
-  }
+  const isAccepted = ({ status, body }) => status === 200 && Boolean(body.session_id);
+  const sentence = (text) => (/[.!?…]$/.test(text) ? text : `${text}.`);
 
   function loadDraft() {
     try {
@@ -28,6 +28,9 @@
     let cropper = null;
     let cropAddress = "";
     let returnTo = null;
+    // A retry sends the very same body, so that the server can answer it from the first; only a change after an
+    // accepted answer begins a new song.
+    let attempt = new petsong.Attempt();
 
     return {
       fields: Object.fromEntries(TEXT_FIELDS.map((name) => [name, ""])),
@@ -42,15 +45,13 @@
       dragging: false,
       cropping: false,
       photoBusy: false,
-      // {key, form, body, accepted}: one key per filled-in form. A retry sends the very same body, so that the
-      // server can answer it from the first; only a change after an accepted answer begins a new song.
-      attempt: null,
+      looking: false, // whether songs are taken
 
       init() {
         const draft = loadDraft();
         for (const name of TEXT_FIELDS) if (draft.fields && typeof draft.fields[name] === "string") this.fields[name] = draft.fields[name];
         if (typeof draft.photo === "string" && draft.photo.startsWith("data:image/jpeg;base64,")) this.photo = draft.photo;
-        if (draft.attempt && typeof draft.attempt.key === "string") this.attempt = draft.attempt;
+        attempt = new petsong.Attempt(draft.attempt);
         this.saidOpen = SAID.some((name) => this.fields[name]);
         this.$watch("fields", () => this.saveDraft());
         if (petsong.session.isFull(petsong.page.limits.submissions)) this.showSoldOut(petsong.text("limit_reached"));
@@ -83,6 +84,7 @@
         return this.photo ? petsong.text("photo_chosen") : "";
       },
       get photoButton() {
+        if (this.photoBusy) return petsong.text("photo_opening");
         return petsong.text(this.photo ? "photo_change" : "photo_add");
       },
       get submitLabel() {
@@ -149,7 +151,7 @@
       },
       saveDraft() {
         try {
-          sessionStorage.setItem(DRAFT, JSON.stringify({ fields: this.fields, photo: this.photo, attempt: this.attempt && { ...this.attempt, body: "" } }));
+          sessionStorage.setItem(DRAFT, JSON.stringify({ fields: this.fields, photo: this.photo, attempt }));
         } catch (_fullOrForbidden) {
           // The draft only helps after a reload.
         }
@@ -230,55 +232,69 @@
         const good = ORDER.map((name) => this.check(name));
         if (good.includes(false)) return this.focusFirstProblem();
         this.sending = true;
-        this.prepareAttempt();
-        const answer = await petsong.api("POST", petsong.page.submit_path, {
-          body: this.attempt.body,
-          headers: { "Idempotency-Key": this.attempt.key },
-          timeout: 60000,
-        });
-        if (answer.status === 200 && answer.body.session_id) return this.accepted(answer.body);
+        const tried = this.nextTry();
+        const answer = await attempt.send(tried);
+        if (isAccepted(answer)) return this.accepted(answer.body, tried);
+        const told = answer.body.code === MISMATCH ? await this.collectEarlier(answer) : answer;
         this.sending = false;
-        this.refused(answer);
+        this.refused(told);
       },
-      prepareAttempt() {
+      nextTry() {
         const values = Object.fromEntries(TEXT_FIELDS.map((name) => [name, clean(this.fields[name])]));
         const form = JSON.stringify({ ...values, photo: this.photo });
-        const last = this.attempt;
-        if (!last || (last.accepted && last.form !== form)) this.attempt = { key: newKey(), cookie: petsong.session.cookieId };
-        // The cookie id of the first try stays in every retry: another body would be another order.
-        else if (last.form !== form) this.attempt = { key: last.key, cookie: petsong.session.cookieId };
-        this.attempt.form = form;
-        this.attempt.body = JSON.stringify({ ...values, photo: this.photo, cookie_id: this.attempt.cookie });
+        if (attempt.accepted && !attempt.find(form)) attempt = new petsong.Attempt();
+        const tried = attempt.note(form);
         this.saveDraft();
+        return tried;
       },
-      async accepted(body) {
-        this.attempt.accepted = true;
-        petsong.session.add(body.session_id, body.cookie_id);
+      // An earlier version of this form was accepted although its answer got lost: sent again as it was, it gets that
+      // answer. Sending the changed one would make a second song: only the visitor's next click may do that.
+      async collectEarlier(refusal) {
+        for (const tried of attempt.tries) {
+          const answer = await attempt.send(tried);
+          if (answer.body.code === MISMATCH) continue;
+          if (!isAccepted(answer)) return answer; // the retry comes here again
+          await this.remember(answer.body, tried);
+          break;
+        }
+        attempt = new petsong.Attempt();
+        this.saveDraft();
+        return refusal;
+      },
+      async accepted(body, tried) {
+        attempt.accept(tried);
+        await this.remember(body, tried);
         try {
           sessionStorage.removeItem(DRAFT);
-          const photo = await petsong.photo.shrink(this.photo, 360);
-          petsong.keepsakes.put(body.session_id, { photo, pet_name: clean(this.fields.pet_name) }, petsong.page.limits.submissions);
+        } catch (_forbidden) {
+          // Then there is none.
+        }
+        window.location.assign(petsong.page.waiting_path + encodeURIComponent(body.session_id) + petsong.page.query);
+      },
+      async remember({ session_id, cookie_id }, { form }) {
+        petsong.session.add(session_id, cookie_id);
+        const { photo, pet_name } = JSON.parse(form);
+        try {
+          const small = await petsong.photo.shrink(photo, 360);
+          petsong.keepsakes.put(session_id, { photo: small, pet_name }, petsong.page.limits.submissions);
         } catch (problem) {
           console.warn("keepsake", problem); // the waiting page shows the neutral record then
         }
-        window.location.assign(petsong.page.waiting_path + encodeURIComponent(body.session_id) + petsong.page.query);
+        window.dispatchEvent(new CustomEvent("songs"));
       },
       refused({ status, body, retryAfter }) {
         const code = body.code || "";
         if (code === "rate_limit_exceeded") return this.showSoldOut(petsong.text("limit_reached"));
-        if (code === "sold_out") return this.showSoldOut(this.whySoldOut(body));
+        if (code === "sold_out") {
+          this.openness = "sold_out"; // said now: the next look need not say it again
+          return this.showSoldOut(this.whySoldOut(body));
+        }
         if (code === "validation_failed") return this.showFields(body);
         if (code === "invalid_image" || status === 413) {
           this.errors.photo = petsong.text("photo_format");
           return this.focusFirstProblem();
         }
-        if (code === "idempotency_mismatch") {
-          // An earlier version of this form was accepted although its answer got lost. Sending the changed one
-          // would make a second song: only the visitor's next click may do that.
-          this.attempt = null;
-          this.saveDraft();
-          return petsong.toast(petsong.text("already_received"));
-        }
+        if (code === MISMATCH) return petsong.toast(petsong.text("already_received"));
         petsong.toast(this.reason(status, code, body, retryAfter), { retry: true });
       },
       reason(status, code, body, retryAfter) {
@@ -287,7 +303,7 @@
         if (code === "busy") return petsong.served(body.message, "busy");
         const wait = retryAfter ? petsong.text("try_again_in", { time: petsong.duration(retryAfter) }) : "";
         const what = status === 429 ? petsong.text("too_many") : petsong.served(body.message, status === 503 ? "unavailable" : "server_error");
-        return `${what} ${wait}`.trim();
+        return wait ? `${sentence(what)} ${wait}` : what;
       },
       showFields(body) {
         const fields = body.fields && typeof body.fields === "object" ? body.fields : {};
@@ -305,8 +321,10 @@
 
       // Open, busy, sold out
       async askAvailability() {
-        if (document.hidden) return;
+        if (document.hidden || this.looking) return;
+        this.looking = true;
         const { status, body } = await petsong.api("GET", petsong.page.availability_path);
+        this.looking = false;
         if (status !== 200) return;
         const found = body.open === false ? body.reason || "sold_out" : "open";
         const { high } = body.estimated_seconds && typeof body.estimated_seconds === "object" ? body.estimated_seconds : { high: body.estimated_seconds };

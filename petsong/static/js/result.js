@@ -2,10 +2,12 @@
 "use strict";
 
 (function (petsong) {
+  const PATIENCE = 30000; // ms for the file, before the link is shared instead
+
   function share() {
     return {
       possible: typeof navigator.share === "function",
-      state: "idle", // idle, preparing, ready (the file is here and waits for a click)
+      state: "idle", // idle, preparing, ready (the file, or the link without it, waits for a click)
       hint: "",
       file: null,
 
@@ -17,7 +19,8 @@
       },
       async share() {
         if (this.state === "preparing") return;
-        if (!this.file && (await this.fetchFile())) {
+        if (this.state === "idle" && !this.file) {
+          await this.fetchFile();
           // A browser shares only shortly after a click, and fetching may have taken longer than that.
           if (navigator.userActivation && !navigator.userActivation.isActive) {
             this.state = "ready";
@@ -28,15 +31,13 @@
       },
       async fetchFile() {
         const probe = new File([""], "song.mp4", { type: "video/mp4" });
-        if (!navigator.canShare || !navigator.canShare({ files: [probe] })) return false;
+        if (!navigator.canShare || !navigator.canShare({ files: [probe] })) return;
         this.state = "preparing";
         try {
-          const response = await fetch(petsong.page.video_path);
-          if (!response.ok) return false;
-          this.file = new File([await response.blob()], petsong.page.file_name, { type: "video/mp4" });
-          return true;
+          const response = await fetch(petsong.page.video_path, { signal: AbortSignal.timeout(PATIENCE) });
+          if (response.ok) this.file = new File([await response.blob()], petsong.page.file_name, { type: "video/mp4" });
         } catch (_unreachable) {
-          return false; // the link is shared instead
+          // The link is shared instead.
         } finally {
           this.state = "idle";
         }
@@ -63,6 +64,8 @@
       broken: false,
       init() {
         const { video, track, singing, lyrics } = this.$refs;
+        // Its error came before this page's scripts did.
+        this.broken = video.networkState === HTMLMediaElement.NETWORK_NO_SOURCE;
         if (track && singing) petsong.sing(video, track, singing, lyrics);
       },
       failed() {

@@ -32,6 +32,14 @@
     }
   }
 
+  const DAY = 86400e3; // ms
+
+  // A song that the site no longer keeps neither counts nor is listed. A page that does not say for how long shows all.
+  function isOver(timestamp) {
+    const { retention_days: days } = petsong.page.limits || {};
+    return days > 0 && Date.now() - Date.parse(timestamp) > days * DAY;
+  }
+
   const isId = (value) => typeof value === "string" && /^[a-z0-9]{2,64}$/i.test(value);
 
   /** localStorage["submission_data"] = {cookie_id, entries: [{session_id, timestamp}]}; checked at each reading. */
@@ -41,7 +49,7 @@
       const entries = Array.isArray(found.entries) ? found.entries : [];
       return {
         cookie_id: typeof found.cookie_id === "string" ? found.cookie_id : null,
-        entries: entries.filter((entry) => entry && isId(entry.session_id)),
+        entries: entries.filter((entry) => entry && isId(entry.session_id) && !isOver(entry.timestamp)),
       };
     }
 
@@ -114,10 +122,13 @@
       init() {
         this.refresh();
         this.onStorage = (event) => event.key === KEY && this.refresh();
+        this.onSongs = () => this.refresh();
         window.addEventListener("storage", this.onStorage);
+        window.addEventListener("songs", this.onSongs);
       },
       destroy() {
         window.removeEventListener("storage", this.onStorage);
+        window.removeEventListener("songs", this.onSongs);
       },
       get any() {
         return this.songs.length > 0;

@@ -6,6 +6,7 @@
   const SLOW = 30; // between two questions once it is late
   const HIDDEN = 60; // while nobody looks
   const CHATTER = 6; // seconds for a line of studio talk
+  const calm = window.matchMedia("(prefers-reduced-motion: reduce)");
   const STEPS = { queued: 0, sending: 1, generating: 1, downloading: 1, rendering: 2, done: 3 };
 
   function range(estimate) {
@@ -64,6 +65,12 @@
       get askingText() {
         return this.asking ? "true" : "false";
       },
+      get troubleText() {
+        return this.trouble ? petsong.text("trouble") : "";
+      },
+      get lateClass() {
+        return this.late ? "late" : "";
+      },
       get here() {
         return !this.gone;
       },
@@ -86,6 +93,7 @@
       // there is the stage.
       chat() {
         if (this.step !== 1 || petsong.motion.paused || document.hidden) return;
+        if (this.chatter && calm.matches) return; // one line, which stays
         const lines = petsong.page.texts.chatter;
         this.line = (this.line + 1) % lines.length;
         this.chatter = lines[this.line].replace("{pet_name}", () => petsong.page.pet_name);
@@ -103,7 +111,8 @@
         this.asking = false;
         if (answer.status === 404) return this.vanish();
         if (answer.status === 410) return this.leave(); // deleted meanwhile: the result's page says so
-        if (answer.status === 200) this.show(answer.body);
+        // Somebody in between may answer 200 with a page of their own.
+        if (answer.status === 200 && typeof answer.body.status === "string") this.show(answer.body);
         else this.fail(answer);
       },
       show(body) {
