@@ -28,7 +28,7 @@ def finished(world: World) -> Any:
 @pytest.mark.parametrize("orders_before", [0, 1])
 def test_timing_comes_after_the_song_in_either_spelling(world: World, orders_before: int) -> None:
     """Of two orders the stand-in times one as start and end, the other as start_time and end_time."""
-    world.client.configure(generate_seconds=0, align_seconds=0.5)
+    world.client.configure(generate_seconds=0, align_seconds=4)
     for _ in range(orders_before):
         assert world.client.submit({"prompt": "another's song"}).ok
     session_id = world.submit("Rosalinde")
