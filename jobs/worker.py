@@ -21,7 +21,7 @@ from rq.serializers import JSONSerializer
 from rq.worker import HerokuWorker
 
 from jobs import collect, deliver, dispatch, produce, renditions, upkeep
-from jobs.lost_pools import LostPools
+from jobs.lost_holders import LostHolders
 from jobs.tools import Tools, tools
 from jobs.wrapper import holder, name_pool
 from petsong import alerts, database
@@ -73,7 +73,7 @@ class Pool:
         signal.signal(signal.SIGINT, self._stop)
         name_pool(self.name)
         _prctl(PR_SET_CHILD_SUBREAPER, 1)  # the jobs of a killed worker become ours to bury
-        lost_pools = LostPools(self.name)
+        lost_holders = LostHolders(self.name)
         started_at, beat, look, tidy, facts_at = None, 0.0, 0.0, 0.0, time.monotonic() + FACTS_AFTER_SECONDS
         while not self.stopping:
             self._reap()
@@ -82,7 +82,7 @@ class Pool:
             if now >= beat:
                 beat = now + HEARTBEAT_SECONDS
                 started_at = self._safely(lambda since=started_at: self._heartbeat(since)) or started_at
-                self._safely(lambda: self._bury_lost_pools(lost_pools))
+                self._safely(lambda: self._bury_lost(lost_holders))
                 self._safely(lambda: alerts.pass_on(self.quick.queues))
             if now >= facts_at:
                 facts_at = float("inf")
@@ -130,8 +130,8 @@ class Pool:
             if self.ffmpeg["missing"]:
                 log.error("ffmpeg lacks what videos need", extra={"missing": ", ".join(self.ffmpeg["missing"])})
 
-    def _bury_lost_pools(self, lost_pools: LostPools) -> None:
-        for dead in lost_pools.look(time.monotonic()):
+    def _bury_lost(self, lost_holders: LostHolders) -> None:
+        for dead in lost_holders.look(time.monotonic()):
             log.warning("a dead process holds a song", extra={"holder": dead})
             upkeep.bury(self.quick, dead)
 

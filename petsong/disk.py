@@ -18,4 +18,4 @@ def used_percent(folder: Path) -> float | None:
 def warn_when_full(folder: Path, log: logging.Logger) -> None:
     percent = used_percent(folder)
     if percent is not None and percent > FULL_PERCENT:
-        log.warning("disk over 80 % full", extra={"used_percent": percent})
+        log.warning("disk over %d %% full", FULL_PERCENT, extra={"used_percent": percent})

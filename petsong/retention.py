@@ -18,7 +18,7 @@ from petsong.storage import Storage
 log = logging.getLogger(__name__)
 DAY = 86_400
 ORPHAN_SECONDS = 3600
-ROWS_PER_PASS = 500  # some tenths of a second on a local disk
+ROWS_PER_PASS = 500
 SESSION_OF_KEY = re.compile(r"[a-z]+/([A-Za-z0-9]+)")
 BY_HAND = ("retried", "cancelled", "deleted", "erased", "rerender_ordered")  # events whose detail is "by …" and no more
 
@@ -26,25 +26,27 @@ BY_HAND = ("retried", "cancelled", "deleted", "erased", "rerender_ordered")  # e
 def remove_expired(settings: Settings, storage: Storage, seconds: float = float("inf")) -> tuple[int, bool]:
     """Files and personal data older than FILE_RETENTION_DAYS, for about so many seconds.
 
-    The number of submissions, and whether none is left. A kill is made up next time.
+    The number of submissions, and False where time ran out. A kill is made up next time.
     """
-    ends, removed, rows = time.monotonic() + seconds, 0, _expired(settings, "")
-    while rows:
-        removed += sum(_forgotten(settings, storage, row) for row in rows)
-        rows = _expired(settings, rows[-1].session_id)
+    ends, removed, finished = time.monotonic() + seconds, 0, True
+    for row in _expired(settings):
+        removed += _forgotten(settings, storage, row)
         if time.monotonic() > ends:
+            finished = False
             break
     _prune(settings)
     database.empty_log()
-    return removed, not rows
+    return removed, finished
 
 
-def _expired(settings: Settings, after: str) -> list[Any]:
-    oldest = later(database.now(), -settings.file_retention_days * DAY)
-    return list(Submission.select().where(
+def _expired(settings: Settings) -> Iterator[Any]:
+    oldest, after = later(database.now(), -settings.file_retention_days * DAY), ""
+    while rows := list(Submission.select().where(
         Submission.created_at < oldest, Submission.files_removed_at.is_null(), Submission.stage.in_(ENDS),
         Submission.session_id > after,
-    ).order_by(Submission.session_id).limit(ROWS_PER_PASS))
+    ).order_by(Submission.session_id).limit(ROWS_PER_PASS)):
+        yield from rows
+        after = rows[-1].session_id
 
 
 def _forgotten(settings: Settings, storage: Storage, row: Any) -> bool:

@@ -83,7 +83,7 @@ def test_a_crash_is_500_without_its_reason(api: Api, monkeypatch: pytest.MonkeyP
     def crash(*_: Any) -> None:
         raise RuntimeError("a secret reason")
 
-    monkeypatch.setattr("petsong.web.submissions.limits.expected_wait", crash)
+    monkeypatch.setattr("petsong.web.submissions.estimates.expected_wait", crash)
     answer = api.get("/api/availability")
     body = check_error(answer, 500, "server_error", "Something went wrong. Please try again.")
     assert body["error"] == "server_error" and "secret" not in answer.text

@@ -66,13 +66,18 @@ def test_no_page_is_wider_than_the_screen(
 
 # ---- other ways of using a browser
 
-def test_without_scripts_the_pages_explain_themselves(
-    make_visitor: Callable[..., Visitor], site: Site, video: Path, poster: Path
-) -> None:
-    page = make_visitor(java_script_enabled=False).page()
+@pytest.fixture
+def scriptless(make_visitor: Callable[..., Visitor], site: Site, video: Path, poster: Path) -> Page:
+    """A page without JavaScript, and two songs: song1 is waited for, song2 is finished."""
     site.song("song1", stage="queued", entry_status="pending")
     site.song("song2", stage="rendering", entry_status="processing")
     site.finish("song2", video, poster)
+    page: Page = make_visitor(java_script_enabled=False).page()
+    return page
+
+
+def test_without_scripts_the_pages_explain_themselves(scriptless: Page, site: Site) -> None:
+    page = scriptless
     page.goto(site.address)
     expect(page.locator("main noscript p").first).to_be_visible()
     expect(page.locator("form")).to_be_hidden()
@@ -84,13 +89,8 @@ def test_without_scripts_the_pages_explain_themselves(
     expect(page.get_by_role("link", name="Download video")).to_be_visible()
 
 
-def test_without_scripts_nothing_turns_and_nothing_is_offered_that_needs_them(
-    make_visitor: Callable[..., Visitor], site: Site, video: Path, poster: Path
-) -> None:
-    page = make_visitor(java_script_enabled=False).page()
-    site.song("song1", stage="queued", entry_status="pending")
-    site.song("song2", stage="rendering", entry_status="processing")
-    site.finish("song2", video, poster)
+def test_without_scripts_nothing_turns_and_nothing_is_offered_that_needs_them(scriptless: Page, site: Site) -> None:
+    page = scriptless
     for path in ("/", "/waiting/song1"):
         page.goto(site.address + path)
         disc = page.locator(".record-disc").first

@@ -23,15 +23,20 @@ def test_the_link_is_copied(make_visitor: Callable[..., Visitor], site: Site, vi
     assert page.evaluate("navigator.clipboard.readText()") == f"{site.address}/result/song1"
 
 
-def test_sharing_hands_over_the_file_where_the_browser_can(page: Page, site: Site, video: Path, poster: Path) -> None:
+def open_where_files_can_be_shared(page: Page, site: Site, video: Path, poster: Path, script: str = "") -> None:
+    """A finished song's page in a browser that notes what it is to share."""
     page.add_init_script(
         "window.shared = []; navigator.canShare = () => true;"
         "navigator.share = async data => { window.shared.push({url: data.url, text: data.text,"
-        " files: (data.files || []).map(f => [f.name, f.size])}) }"
+        " files: (data.files || []).map(f => [f.name, f.size])}) };" + script
     )
     site.song("song1", stage="rendering", entry_status="processing")
     site.finish("song1", video, poster)
     page.goto(f"{site.address}/result/song1")
+
+
+def test_sharing_hands_over_the_file_where_the_browser_can(page: Page, site: Site, video: Path, poster: Path) -> None:
+    open_where_files_can_be_shared(page, site, video, poster)
     page.get_by_role("button", name="Share", exact=True).click()
     until(page, "window.shared.length === 1")
     (shared,) = page.evaluate("window.shared")
@@ -40,38 +45,27 @@ def test_sharing_hands_over_the_file_where_the_browser_can(page: Page, site: Sit
 
 
 def test_a_file_that_never_comes_leaves_the_link_to_share(page: Page, site: Site, video: Path, poster: Path) -> None:
-    page.add_init_script(
-        "window.shared = []; navigator.canShare = () => true;"
-        "navigator.share = async data => { window.shared.push(data.url) };"
-        "const after = AbortSignal.timeout.bind(AbortSignal);"
-        "AbortSignal.timeout = ms => { window.patience = ms; return after(300) }"
+    open_where_files_can_be_shared(
+        page, site, video, poster, "const after = AbortSignal.timeout.bind(AbortSignal);"
+        "AbortSignal.timeout = ms => { window.patience = ms; return after(300) }",
     )
-    site.song("song1", stage="rendering", entry_status="processing")
-    site.finish("song1", video, poster)
-    page.goto(f"{site.address}/result/song1")
     page.route("**/storage/video/**", lambda route: None if route.request.resource_type == "fetch" else route.fallback())
     page.get_by_role("button", name="Share", exact=True).click()
     expect(page.get_by_role("button", name="Preparing…")).to_be_visible()
     until(page, "window.shared.length === 1")
-    assert page.evaluate("window.shared") == [f"{site.address}/result/song1"]
+    assert page.evaluate("window.shared.map(data => [data.url, data.files])") == [[f"{site.address}/result/song1", []]]
     assert page.evaluate("window.patience") == 30_000
     expect(page.get_by_role("button", name="Share", exact=True)).to_be_visible()
 
 
 def test_after_a_long_preparation_one_more_click_shares(page: Page, site: Site, video: Path, poster: Path) -> None:
-    page.add_init_script(
-        "window.shared = []; navigator.canShare = () => true;"
-        "navigator.share = async data => { window.shared.push(data.url) };"
-        "Object.defineProperty(navigator, 'userActivation', {value: {isActive: false}})"
-    )
-    site.song("song1", stage="rendering", entry_status="processing")
-    site.finish("song1", video, poster)
-    page.goto(f"{site.address}/result/song1")
+    passive = "Object.defineProperty(navigator, 'userActivation', {value: {isActive: false}})"
+    open_where_files_can_be_shared(page, site, video, poster, passive)
     page.route("**/storage/video/**", lambda route: route.abort())
     page.get_by_role("button", name="Share", exact=True).click()
     page.get_by_role("button", name="Ready: share now").click()
     until(page, "window.shared.length === 1")
-    assert page.evaluate("window.shared") == [f"{site.address}/result/song1"]
+    assert page.evaluate("window.shared.map(data => [data.url, data.files])") == [[f"{site.address}/result/song1", []]]
 
 
 def test_a_video_that_failed_before_the_scripts_came_is_told(page: Page, site: Site, video: Path, poster: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import kit
-from jobs.lost_pools import LostPools
+from jobs.lost_holders import LostHolders
 from petsong import database
 from petsong.lifecycle.claims import take
 from petsong.lifecycle.stages import Stage
@@ -17,7 +17,7 @@ from scripts.processes import end
 
 pytest_plugins = "pipeline_fixtures"
 
-LOST = {"jobs.lost_pools.LOST_SECONDS": 1.0}
+LOST = {"jobs.lost_holders.LOST_SECONDS": 1.0}
 
 
 # ---- a pool that dies with all its workers: nobody is left to notice, and leases last up to five minutes
@@ -73,19 +73,19 @@ def held(database_url: str) -> Any:
 
 
 def test_a_pool_without_a_new_sign_of_life_is_lost_after_twenty_seconds(held: None) -> None:
-    watch = LostPools("here")
+    watch = LostHolders("here")
     beats("there")
     assert [watch.look(now) for now in (0, 5, 10, 15, 20)] == [[]] * 5
     assert watch.look(25) == ["there:4711"]
 
 
 def test_a_pool_that_never_gave_a_sign_is_lost_likewise(held: None) -> None:
-    watch = LostPools("here")
+    watch = LostHolders("here")
     assert [watch.look(now) for now in (0, 5, 10, 15, 20, 25)] == [[]] * 5 + [["there:4711"]]
 
 
 def test_a_pool_that_gives_signs_is_not_lost(held: None) -> None:
-    watch = LostPools("here")
+    watch = LostHolders("here")
     for now in range(0, 100, 5):
         beats("there")
         assert watch.look(now) == []
@@ -93,7 +93,7 @@ def test_a_pool_that_gives_signs_is_not_lost(held: None) -> None:
 
 def test_who_could_not_look_for_a_while_begins_anew(held: None) -> None:
     """The database was away for all pools, or we were frozen: their old signs of life prove nothing."""
-    watch = LostPools("here")
+    watch = LostHolders("here")
     beats("there")
     assert (watch.look(0), watch.look(60), watch.look(65)) == ([], [], [])
 
@@ -102,12 +102,12 @@ def test_a_pool_finds_its_own_dead_at_once(held: None) -> None:
     child = subprocess.Popen(["true"])
     child.wait()
     Submission.update(lease_holder=f"there:{child.pid}").where(Submission.session_id == "heldrow").execute()
-    assert LostPools("there").look(0) == [f"there:{child.pid}"]
+    assert LostHolders("there").look(0) == [f"there:{child.pid}"]
 
 
 def test_a_pool_does_not_give_itself_up(held: None) -> None:
     Submission.update(lease_holder=f"there:{os.getpid()}").where(Submission.session_id == "heldrow").execute()
-    watch = LostPools("there")
+    watch = LostHolders("there")
     assert [watch.look(now) for now in range(0, 60, 5)] == [[]] * 12
 
 

@@ -9,7 +9,7 @@ import pytest
 import kit
 from jobs import upkeep
 from jobs.upkeep import SCRATCH_SECONDS, cleanup_old_files, clear_orphans, clear_scratch
-from petsong import database, retention
+from petsong import database
 from petsong.lifecycle.claims import later
 from petsong.models import Attempt, Event, Rendition, Submission
 from pipeline import World
@@ -75,7 +75,6 @@ def test_a_clean_up_that_was_killed_in_the_middle_is_made_up(world: World) -> No
 def test_a_long_clean_up_lets_others_in_between(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = sorted([finished(world), finished(world)])
     kit.age(31 * DAY)
-    monkeypatch.setattr(retention, "ROWS_PER_PASS", 1)
     monkeypatch.setattr(upkeep, "CLEANUP_SECONDS", -1)
     world.tools.queues.queue("periodic").empty()
     cleanup_old_files()

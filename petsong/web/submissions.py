@@ -10,7 +10,7 @@ from flask_limiter import Limiter
 from flask_limiter.errors import RateLimitExceeded
 from pydantic import ValidationError
 
-from petsong import database, limits, switch
+from petsong import database, estimates, limits, switch
 from petsong.lifecycle.arrival import Arrival, Idempotency, KeyMismatch, LimitReached, accept, earlier_answer
 from petsong.models import find_submission
 from petsong.openapi import JSON, Answer, documented
@@ -202,10 +202,10 @@ def status(session_id: str) -> Response:
     if row.files_removed_at is not None:
         raise expired(session_id=row.session_id, status=row.entry_status)
     shared, moment = parts(), database.now()
-    remaining = limits.seconds_remaining(shared.settings, row, moment)
+    remaining = estimates.seconds_remaining(shared.settings, row, moment)
     answer = Status(
         session_id=row.session_id, status=row.entry_status, created_at=row.created_at, stage=row.stage,
-        progress=limits.progress(shared.settings, row, moment), queue_position=limits.queue_position(row),
+        progress=estimates.progress(shared.settings, row, moment), queue_position=estimates.queue_position(row),
         estimated_seconds=Range(low=remaining[0], high=remaining[1]) if remaining else None,
         poll_after_seconds=POLL_SECONDS.get(row.stage, 10.0), reason=row.fail_reason,
         message=STATUS_MESSAGES[row.stage],
@@ -224,7 +224,7 @@ def etagged(response: Response) -> Response:
 def availability() -> Response:
     shared = parts()
     closed = limits.closing_reason(shared.settings, shared.campaign)
-    expected = round(limits.expected_wait(shared.settings))
+    expected = round(estimates.expected_wait(shared.settings))
     return jsonify(Availability(
         open=closed is None, reason=closed[0] if closed else None, message=closed[1] if closed else "",
         opens_at=_announced_opening(shared) if closed else None, estimated_seconds=None if closed else expected,

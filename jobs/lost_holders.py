@@ -19,8 +19,8 @@ LONGEST_GAP_SECONDS = 12.0  # between two looks that belong together
 
 
 @dataclass
-class LostPools:
-    """What one pool knows of the others."""
+class LostHolders:
+    """What one pool knows of whoever holds a row."""
 
     name: str  # of the pool that looks
     _seen: dict[str, tuple[Any, float]] = field(default_factory=dict)  # by pool: its last sign, and since when we know it
