@@ -79,8 +79,11 @@ def test_a_video_that_failed_before_the_scripts_came_is_told(page: Page, site: S
     until(page, "document.querySelector('video').networkState === HTMLMediaElement.NETWORK_NO_SOURCE")
     release()
     expect(broken).to_be_visible()
+    page.clock.install()
     page.goto(f"{site.address}/result/song2")
     expect(page.get_by_role("button", name="Copy link")).to_be_visible()
+    until(page, "document.querySelector('video').readyState > 0")
+    page.clock.run_for(2_000)
     expect(broken).to_have_count(0)
 
 

@@ -3,6 +3,7 @@
 
 (function (petsong) {
   const PATIENCE = 30000; // ms for the file, before the link is shared instead
+  const BEGINS_WITHIN = 1000; // ms from the scripts' start until a video that has a file is loading
 
   function share() {
     return {
@@ -64,8 +65,8 @@
       broken: false,
       init() {
         const { video, track, singing, lyrics } = this.$refs;
-        // Its error came before this page's scripts did.
-        this.broken = video.networkState === HTMLMediaElement.NETWORK_NO_SOURCE;
+        // Its error may have come before this page's scripts did; a video that only begins to load looks the same for a moment.
+        setTimeout(() => (this.broken = this.broken || video.networkState === HTMLMediaElement.NETWORK_NO_SOURCE), BEGINS_WITHIN);
         if (track && singing) petsong.sing(video, track, singing, lyrics);
       },
       failed() {
