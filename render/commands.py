@@ -86,9 +86,10 @@ def aac_options(spec: VideoSpec, rate: int, sound_filter: str) -> list[str]:
 
 def sound_args(ffmpeg: str, song: list[str], spec: VideoSpec, rate: int, sound_filter: str, seconds: float, out: Path,
                ) -> list[str]:
-    """A song_input as AAC alone, for the time in which the turn is still being made."""
+    """A song_input as AAC alone, in fragments of half a second: it can be read while it is being written."""
     return [ffmpeg, *QUIET, "-loglevel", "error", "-y", *song, "-map", "0:a:0", "-vn", *BARE,
-            *aac_options(spec, rate, sound_filter), "-t", f"{seconds:.6f}", "-f", "mp4", file_url(out)]
+            *aac_options(spec, rate, sound_filter), "-t", f"{seconds:.6f}",
+            "-movflags", "+empty_moov+delay_moov+default_base_moof", "-frag_duration", "500000", "-f", "mp4", file_url(out)]
 
 
 def video_args(ffmpeg: str, turn: Path, sound: list[str], coding: list[str], seconds: float, out: Path) -> list[str]:
@@ -102,6 +103,15 @@ def video_args(ffmpeg: str, turn: Path, sound: list[str], coding: list[str], sec
             "-movflags", "+faststart", "-f", "mp4", file_url(out)]
 
 
-def sound_input(sound: Path) -> list[str]:
-    """AAC made by sound_args."""
-    return [*ONLY_FILES, "-f", "mp4", "-i", file_url(sound)]
+def finished_input(video: Path) -> list[str]:
+    """A finished video, for its sound."""
+    return [*ONLY_FILES, "-f", "mp4", "-i", file_url(video)]
+
+
+def piped_input() -> list[str]:
+    """What sound_args writes, from standard input.
+
+    It begins with the encoder's priming, 1024 samples before 0; -copyts keeps it there, else some versions move it to 0.
+    The queue must not run empty while there is more: ffmpeg looks again only after 10 ms, and its usual 8 packets are 190 ms.
+    """
+    return [*ONLY_FILES, "-copyts", "-thread_queue_size", "512", "-f", "mp4", "-i", "pipe:0"]

@@ -3,12 +3,13 @@
 import os
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from render import commands
 from render.audio import AudioReport, Gain, check_song, gain_plan, output_rate, sound_filter, sound_spec
@@ -23,6 +24,9 @@ from render.turns import CACHE_BYTES, TurnCache, make_turn, turn_key
 __all__ = ["VideoFacts", "make_poster", "make_preview", "prepare_turn", "render_video"]
 
 Progress = Callable[[float], None]
+T = TypeVar("T")
+READ_BYTES = 65536
+LOOK_SECONDS = 0.01
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,8 @@ def render_video(
     """Render `photo` and `song` into `out`, which appears whole or not at all.
 
     1. With this photo's turn in `cache`, one ffmpeg encodes the sound and repeats the turn beside it.
-    2. Otherwise the turn and the sound (its check first, unless `report` is given) are made side by side, then muxed.
+    2. Otherwise the turn and the sound (its check first, unless `report` is given) are made side by side, and muxed as the
+       sound grows.
     3. The result is read back, synced and renamed; a new turn is kept in `cache`.
     `sound` is a finished video of the same song: its sound is copied. Where that does not have the song's length, or
     cannot be read, the sound is encoded as if it had not been given.
@@ -99,11 +104,9 @@ def render_video(
         ready = turns is not None and turns.fetch(key, spec, room / "turn.mp4")
         if ready:
             report = report or work.check()
-            work.join(room / "turn.mp4", report, work.copied(report), part)
+            work.encode_and_join(room / "turn.mp4", report, part)
         else:
-            report = work.turn_and_sound(data, report, room)
-            encoded = room / "sound.mp4"
-            work.join(room / "turn.mp4", report, encoded if encoded.exists() else sound, part)
+            report = work.all_from_nothing(data, report, room, part)
             if turns:
                 with suppress(RenderError):  # a full or read-only cache costs time, not the video
                     turns.store(key, room / "turn.mp4")
@@ -160,68 +163,96 @@ class _Work:
             return None
         return self.finished if sound and abs(sound.seconds - report.seconds) <= _sound_frame(report) else None
 
-    def turn_and_sound(self, photo: bytes, report: AudioReport | None, room: Path) -> AudioReport:
-        """turn.mp4 and sound.mp4 in `room`, side by side; the first failure of either stops the other.
+    def all_from_nothing(self, photo: bytes, report: AudioReport | None, room: Path, out: Path) -> AudioReport:
+        """The turn and the sound side by side, and the video from both while the sound is still growing.
 
-        There is no sound.mp4 where the finished video's sound can be copied.
+        The first failure stops the rest, and is the one that is raised.
         """
-        with _beside(self.stop, lambda: self._sound(report, room / "sound.mp4")) as sound:
-            make_turn(photo, self.spec, room / "turn.mp4", ffmpeg=self.ffmpeg, deadline=self.deadline, stop=self.stop,
+        turn, growing = room / "turn.mp4", room / "sound.mp4"
+        with _beside(self.stop) as beside:
+            checked = beside(lambda: report or self.check())
+            encoded = beside(lambda: self._encode(checked.result(), growing))
+            make_turn(photo, self.spec, turn, ffmpeg=self.ffmpeg, deadline=self.deadline, stop=self.stop,
                       progress=lambda part: self.meter.add("turn", part))
-            self.meter.add("turn", 1)
-            return sound.result()
-
-    def _sound(self, report: AudioReport | None, out: Path) -> AudioReport:
-        report = report or self.check()
-        self.meter.add("check", 1)
-        if self.copied(report):
-            self.meter.add("sound", 1)
-            return report
-        gain = gain_plan(report, self.spec)
-        argv = commands.sound_args(self.ffmpeg, self.source(), sound_spec(self.spec, report), output_rate(report),
-                                   sound_filter(gain, report), report.seconds, out)
-        self._run(argv, "sound", report)
+            report = checked.result()
+            if copied := self.copied(report):
+                self._join(turn, commands.finished_input(copied), report, out)
+            else:
+                self._join(turn, commands.piped_input(), report, out, _growing(growing, encoded.done))
+            encoded.result()
         return report
 
-    def join(self, turn: Path, report: AudioReport, sound: Path | None, out: Path) -> None:
-        """The video from the turn and the sound, which is encoded on the way when it is not ready."""
-        for step in ("check", "turn", *(["sound"] if sound else [])):
-            self.meter.add(step, 1)
-        if sound is None:
-            source = self.source()
-            loudness = sound_filter(gain_plan(report, self.spec), report)
-            coding = commands.aac_options(sound_spec(self.spec, report), output_rate(report), loudness)
-        else:
-            source, coding = commands.sound_input(sound), ["-c:a", "copy"]
-        argv = commands.video_args(self.ffmpeg, turn, source, coding, report.seconds, out)
-        self._run(argv, "join" if sound else "sound", report)
+    def _encode(self, report: AudioReport, out: Path) -> None:
+        """The sound alone, unless a finished video has it."""
+        self.meter.add("check", 1)
+        if not self.copied(report):
+            argv = commands.sound_args(self.ffmpeg, self.source(), sound_spec(self.spec, report), output_rate(report),
+                                       sound_filter(gain_plan(report, self.spec), report), report.seconds, out)
+            self._run(argv, "sound", report)
+        self.meter.add("sound", 1)
 
-    def _run(self, argv: list[str], step: str, report: AudioReport) -> None:
+    def encode_and_join(self, turn: Path, report: AudioReport, out: Path) -> None:
+        """The video from a turn that is ready; the sound is copied or encoded on the way."""
+        self.meter.add("check", 1)
+        if copied := self.copied(report):
+            self._join(turn, commands.finished_input(copied), report, out)
+            return
+        self.meter.add("turn", 1)
+        loudness = sound_filter(gain_plan(report, self.spec), report)
+        coding = commands.aac_options(sound_spec(self.spec, report), output_rate(report), loudness)
+        self._run(commands.video_args(self.ffmpeg, turn, self.source(), coding, report.seconds, out), "sound", report)
+
+    def _join(self, turn: Path, sound: list[str], report: AudioReport, out: Path, feed: Iterator[bytes] | None = None) -> None:
+        self.meter.add("turn", 1)
+        argv = commands.video_args(self.ffmpeg, turn, sound, ["-c:a", "copy"], report.seconds, out)
+        self._run(argv, "join", report, feed)
+
+    def _run(self, argv: list[str], step: str, report: AudioReport, feed: Iterator[bytes] | None = None) -> None:
         # Never quite 1 for the last step: the file is not there before it is verified and renamed.
-        run_ffmpeg(argv, timeout=self.deadline.left(), stop=self.stop,
+        run_ffmpeg(argv, timeout=self.deadline.left(), stop=self.stop, feed=feed,
                    progress=lambda seconds: self.meter.add(step, min(0.99, seconds / report.seconds)))
 
 
 @contextmanager
-def _beside(stop: threading.Event, task: Callable[[], AudioReport]) -> Iterator["Future[AudioReport]"]:
-    """Run a task in a thread; whatever ends the block, the thread has ended and its ffmpeg with it."""
+def _beside(stop: threading.Event) -> Iterator[Callable[[Callable[[], T]], "Future[T]"]]:
+    """Runs tasks in a thread, one after the other; whatever ends the block, the thread has ended and its ffmpeg with it."""
+    tasks: list[Future[Any]] = []
 
-    def stopping() -> AudioReport:
-        try:
-            return task()
-        except BaseException:
-            stop.set()
-            raise
+    def begin(task: Callable[[], T]) -> "Future[T]":
+        def stopping() -> T:
+            try:
+                return task()
+            except BaseException:
+                stop.set()
+                raise
+
+        tasks.append(pool.submit(stopping))
+        return cast("Future[T]", tasks[-1])
 
     with ThreadPoolExecutor(1) as pool:
-        future = pool.submit(stopping)
         try:
-            yield future
+            yield begin
         except BaseException as error:
+            if stop.is_set() and isinstance(error, RenderError):
+                for task in tasks:
+                    task.result()  # raises the reason why the block was stopped
             stop.set()
-            if isinstance(error, RenderError) and error.code == "render_stopped":
-                future.result()  # raises the reason why the block was stopped
             raise
+
+
+def _growing(file: Path, written: Callable[[], bool]) -> Iterator[bytes]:
+    """What another process writes into a file, as it comes, until that is `written`."""
+    while not file.exists() and not written():
+        time.sleep(LOOK_SECONDS)
+    with suppress(FileNotFoundError), file.open("rb") as source:  # never begun: whoever should have says why
+        while True:
+            last = written()
+            if data := source.read(READ_BYTES):
+                yield data
+            elif last:
+                return
+            else:
+                time.sleep(LOOK_SECONDS)
 
 
 def _sound_frame(report: AudioReport) -> float:

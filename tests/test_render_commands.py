@@ -34,7 +34,7 @@ def test_a_turn_is_one_closed_group_without_b_frames():
 
 
 def test_the_video_copies_the_turn_and_is_cut_by_time():
-    argv = commands.video_args("/bin/ffmpeg", Path("/t.mp4"), commands.sound_input(Path("/s.mp4")), ["-c:a", "copy"],
+    argv = commands.video_args("/bin/ffmpeg", Path("/t.mp4"), commands.finished_input(Path("/s.mp4")), ["-c:a", "copy"],
                                12.3456789, Path("/o.mp4"))
     assert argv[8:] == [
         "-loglevel", "error", "-y", "-protocol_whitelist", "file,pipe", "-stream_loop", "-1", "-f", "mp4",

@@ -101,6 +101,30 @@ def test_a_broken_ffmpeg_is_one_error_in_time_and_no_file(tmp_path, broken, way)
     assert os.listdir(out.parent) == os.listdir(tmp_path / "tmp") == []
 
 
+BREAKS_OFF = {
+    "crash": (WAYS["crash"], "ffmpeg_failed", "ffmpeg was killed by SIGSEGV", 30.0),
+    "hang": (WAYS["hang"], "render_timeout", "longer than", 4.0),
+    "end_early": ("sys.argv[sys.argv.index('-t') + 1] = '3'; os.execv(sys.argv[0], sys.argv)",
+                  "output_invalid", "the video's", 30.0),
+}
+
+
+@pytest.mark.parametrize("way", BREAKS_OFF)
+def test_a_sound_that_breaks_off_while_the_video_follows_it_is_one_error(tmp_path, broken, way):
+    script, code, words, limit = BREAKS_OFF[way]
+    pet, tune, out, begun = photo(tmp_path / "pet.png"), song(), tmp_path / "out" / "video.mp4", str(tmp_path / "begun")
+    out.parent.mkdir()
+    fake = Path(broken("say_done"))
+    fake.write_text(f"#!{sys.executable} -IS\nimport os, signal, sys, time\nsys.argv[0] = {FFMPEG!r}\n"
+                    "if not sys.argv[-1].endswith('/sound.mp4'):\n"
+                    f"    if 'pipe:0' in sys.argv and 'copy' in sys.argv: open({begun!r}, 'w').close()\n"
+                    "    os.execv(sys.argv[0], sys.argv)\n"
+                    f"while not os.path.exists({begun!r}): time.sleep(0.01)\n{script}\n")
+    error = one_error(lambda: render_video(pet, tune, out, small_spec(), ffmpeg=str(fake), timeout=limit), limit)
+    assert error.code == code and words in str(error)
+    assert os.path.exists(begun) and os.listdir(out.parent) == os.listdir(tmp_path / "tmp") == []
+
+
 @pytest.mark.parametrize("way", [way for way in WAYS if EXPECTED[way][0] != "output_invalid"])
 def test_a_broken_ffmpeg_does_not_condemn_the_song(broken, way):
     fake = broken(way)

@@ -47,9 +47,10 @@ def test_a_video_has_the_songs_length_within_a_frame(tmp_path, ffmpeg, ready):
     assert facts.bytes == video.stat().st_size
 
 
-def test_both_ways_give_the_same_sound_and_pictures(tmp_path):
-    one, _ = make(tmp_path, "one.mp4", cache=tmp_path / "cache")
-    two, facts = make(tmp_path, "two.mp4", cache=tmp_path / "cache")
+@pytest.mark.parametrize("ffmpeg", [FFMPEG, EMBEDDED])
+def test_both_ways_give_the_same_sound_and_pictures(tmp_path, ffmpeg):
+    one, _ = make(tmp_path, "one.mp4", ffmpeg=ffmpeg, cache=tmp_path / "cache")
+    two, facts = make(tmp_path, "two.mp4", ffmpeg=ffmpeg, cache=tmp_path / "cache")
     assert facts.turn_was_ready
     sums = [run("ffmpeg", "-v", "error", "-i", str(video), "-f", "streamhash", "-") for video in (one, two)]
     assert sums[0] == sums[1]
