@@ -5,6 +5,7 @@ be read as an option, a protocol or a pattern; every input has its format pinned
 """
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from render.spec import VideoSpec
@@ -13,7 +14,7 @@ QUIET = ["-hide_banner", "-nostdin", "-nostats", "-progress", "pipe:1", "-stats_
 ONLY_FILES = ["-protocol_whitelist", "file,pipe"]
 # Nothing but the two streams: copied chapters or cover art have made 30 s clips 81 minutes long.
 BARE = ["-map_metadata", "-1", "-map_chapters", "-1", "-dn", "-sn"]
-X264 = "chromaloc=1:rc-lookahead=10:ref=1:psy-rd=0,0:chroma-qp-offset=4:trellis=2:subme=9:qcomp=0.3:zones=0,0,b=3"
+X264 = "chromaloc=1:rc-lookahead=10:ref=1:psy-rd=0,0:chroma-qp-offset=4:trellis=2:subme=9"
 SILENCE_DB = -60
 SILENCE_SECONDS = 0.5
 
@@ -46,8 +47,28 @@ def check_args(ffmpeg: str, song: Path, skip: int = 0) -> list[str]:
             *(option for chain in (heard, apart) for option in ("-map", "0:a:0", *BARE, "-af", chain, "-f", "null", "-"))]
 
 
-def turn_args(ffmpeg: str, spec: VideoSpec, out: Path) -> list[str]:
+@dataclass(frozen=True)
+class Coding:
+    """How a turn's bits are spread: x264's qcomp, and what is added to the spec's CRF.
+
+    The first picture gets `first` times its usual bits, each of the last `lead` pictures `last` times.
+    """
+
+    qcomp: float
+    more_crf: int
+    first: float
+    lead: int
+    last: float
+
+
+DETAILED = Coding(qcomp=0.3, more_crf=0, first=3, lead=3, last=2)
+PLAIN = Coding(qcomp=0.6, more_crf=2, first=6, lead=5, last=3)
+
+
+def turn_args(ffmpeg: str, spec: VideoSpec, out: Path, coding: Coding = DETAILED, lead: int = 0) -> list[str]:
     """Raw yuv420p frames from standard input to one closed group of pictures that can follow itself for ever.
+
+    `lead` pictures at the end are those that the first one was made to follow (turns.py).
 
     Measured on a photo finer than fur, 720 px, CRF 28, 120 s with 192k sound (size, SSIM of the luma, peak memory):
     preset fast as it is 8.9 MB, 0.965, 131 MB, and 300 MB for a story; slow 8.8 MB in twice the time; veryfast 8.0 MB,
@@ -56,20 +77,24 @@ def turn_args(ffmpeg: str, spec: VideoSpec, out: Path) -> list[str]:
     the others (qcomp), for noise that rotates away (psy-rd) and for colour, and a longer search, pay for it.
     docs/rendering.md has the figures of each.
     """
+    zones = f"0,0,b={coding.first:g}"
+    if lead:
+        zones += f"/{spec.turn_frames - lead},{spec.turn_frames - 1},b={coding.last:g}"
     return [ffmpeg, *QUIET, "-loglevel", "error", "-y",
             *ONLY_FILES, "-f", "rawvideo", "-pix_fmt", "yuv420p", "-video_size", f"{spec.width}x{spec.height}",
             "-framerate", str(spec.fps), "-i", "pipe:0", "-an", *BARE,
-            "-c:v", "libx264", "-preset", "fast", "-threads", "1", "-crf", str(spec.crf), "-pix_fmt", "yuv420p",
+            "-c:v", "libx264", "-preset", "fast", "-threads", "1", "-crf", str(min(51, spec.crf + coding.more_crf)),
+            "-pix_fmt", "yuv420p",
             "-bf", "0", "-g", str(spec.turn_frames), "-keyint_min", str(spec.turn_frames), "-sc_threshold", "0",
-            "-flags", "+cgop", "-x264-params", X264,
+            "-flags", "+cgop", "-x264-params", f"{X264}:qcomp={coding.qcomp:g}:zones={zones}",
             "-color_range", "tv", "-colorspace", "smpte170m", "-color_primaries", "bt709", "-color_trc", "bt709",
             "-f", "mp4", file_url(out)]
 
 
-def picture_args(ffmpeg: str, video: Path, number: int, out: Path) -> list[str]:
-    """One decoded picture of a video without sound, counted from 0, as raw yuv420p."""
+def pictures_args(ffmpeg: str, video: Path, first: int, out: Path) -> list[str]:
+    """The decoded pictures of a video without sound from `first` on, counted from 0, as raw yuv420p."""
     return [ffmpeg, *QUIET, "-loglevel", "error", "-y", *ONLY_FILES, "-threads", "1", "-f", "mp4", "-i", file_url(video),
-            *BARE, "-vf", f"trim=start_frame={number}:end_frame={number + 1}",
+            *BARE, "-vf", f"trim=start_frame={first}",
             "-pix_fmt", "yuv420p", "-f", "rawvideo", file_url(out)]
 
 

@@ -92,6 +92,15 @@ def _cropped(scene: Scene) -> Scene:
     return Scene(scene.still, scene.square.crop(box), scene.mask.crop(box), corner)
 
 
+def detail(scene: Scene, spec: VideoSpec) -> int:
+    """How much there is to see in the middle of the photo, whatever the format: the bytes of a small JPEG of it."""
+    side, middle = round(spec.photo_size * layout_of(spec).scale * 0.7), scene.square.width / 2
+    box = (middle - side / 2, middle - side / 2, middle + side / 2, middle + side / 2)
+    buffer = io.BytesIO()
+    scene.square.resize((128, 128), Image.Resampling.BICUBIC, box=box).save(buffer, "JPEG", quality=50)
+    return buffer.tell()
+
+
 def turn(scene: Scene, frames: int) -> Iterator[bytes]:
     """One clockwise turn as `frames` raw yuv420p frames (BT.601, limited range), the first one at rest.
 

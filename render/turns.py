@@ -18,6 +18,9 @@ from render.probe import read_movie
 from render.spec import RenderError, VideoSpec
 
 CACHE_BYTES = 512 * 1024 * 1024
+# Drawings and photos out of focus (record.detail: one colour 900, a drawing 2,600, fur 3,200) take few bytes, and what
+# they save pays for a better first picture; their seam would be seen.
+PLAIN_BYTES = 2750
 # Behind the sound, which takes longer and is made at the same time.
 IN_THE_BACKGROUND = Limits(niceness=10)
 
@@ -29,33 +32,41 @@ def make_turn(photo: bytes, spec: VideoSpec, out: Path, *, ffmpeg: str, deadline
     Raises RenderError photo_unreadable, artwork_unreadable, output_invalid or what run_ffmpeg raises.
     """
     scene = record.make_scene(photo, spec)
-    first = _first_picture(scene, spec, out.with_name("approach.mp4"), ffmpeg, deadline, stop)
-    frames = chain([first], islice(record.turn(scene, spec.turn_frames), 1, None))
+    coding = commands.PLAIN if record.detail(scene, spec) < PLAIN_BYTES else commands.DETAILED
+    lead = min(coding.lead, max(0, _approaching(spec) - 1))
+    *last, first = _seam(scene, spec, coding, lead, out.with_name("approach.mp4"), ffmpeg, deadline, stop)
+    frames = chain([first], islice(record.turn(scene, spec.turn_frames), 1, spec.turn_frames - lead), last)
     whole = spec.turn_frames / spec.fps
-    run_ffmpeg(commands.turn_args(ffmpeg, spec, out), feed=frames, timeout=deadline.left(), stop=stop, limits=IN_THE_BACKGROUND,
-               progress=progress and (lambda seconds: progress(seconds / whole)))
+    run_ffmpeg(commands.turn_args(ffmpeg, spec, out, coding, lead), feed=frames, timeout=deadline.left(), stop=stop,
+               limits=IN_THE_BACKGROUND, progress=progress and (lambda seconds: progress(seconds / whole)))
     if not is_turn(out, spec):
         raise RenderError("output_invalid", "the encoded turn does not have the frames of one turn", str(out))
 
 
-def _first_picture(scene: record.Scene, spec: VideoSpec, video: Path, ffmpeg: str, deadline: Deadline,
-                   stop: threading.Event | None) -> bytes:
-    """The first frame as it looks when a turn comes before it: with the losses that a turn gathers on its way.
+def _approaching(spec: VideoSpec) -> int:
+    """Frames of a turn that gather nearly all the losses that a whole turn gathers."""
+    return spec.turn_frames // 3
 
-    A first frame drawn afresh has losses of its own, and the picture gives a start once a turn. The last third of the turn
-    gathers nearly all; fewer bytes are needed, too, for what the frames have in common with the first stays.
+
+def _seam(scene: record.Scene, spec: VideoSpec, coding: commands.Coding, lead: int, video: Path, ffmpeg: str,
+          deadline: Deadline, stop: threading.Event | None) -> list[bytes]:
+    """The last `lead` frames and the first one as they look after the frames before them, with the losses of those.
+
+    A first frame drawn afresh has losses of its own, and the picture gives a start once a turn. The last frames lead to
+    the very losses that the first one has. Fewer bytes are needed, too, for what the frames have in common stays.
     """
-    count = spec.turn_frames // 3
+    count, size = _approaching(spec), spec.width * spec.height * 3 // 2
     raw = video.with_suffix(".yuv")
-    run_ffmpeg(commands.turn_args(ffmpeg, spec, video), feed=record.approach(scene, spec.turn_frames, count),
+    run_ffmpeg(commands.turn_args(ffmpeg, spec, video, coding), feed=record.approach(scene, spec.turn_frames, count),
                timeout=deadline.left(), stop=stop, limits=IN_THE_BACKGROUND)
-    run_ffmpeg(commands.picture_args(ffmpeg, video, count, raw), timeout=deadline.left(), stop=stop, limits=IN_THE_BACKGROUND)
-    picture = raw.read_bytes() if raw.exists() else b""
+    run_ffmpeg(commands.pictures_args(ffmpeg, video, count - lead, raw), timeout=deadline.left(), stop=stop,
+               limits=IN_THE_BACKGROUND)
+    data = raw.read_bytes() if raw.exists() else b""
     for file in (video, raw):
         file.unlink(missing_ok=True)
-    if len(picture) != spec.width * spec.height * 3 // 2:
-        raise RenderError("output_invalid", "the turn's first picture is not of the video's size", f"{len(picture)} bytes")
-    return picture
+    if len(data) != size * (lead + 1):
+        raise RenderError("output_invalid", "the turn's first picture is not of the video's size", f"{len(data)} bytes")
+    return [data[at : at + size] for at in range(0, len(data), size)]
 
 
 def is_turn(path: Path, spec: VideoSpec) -> bool:
