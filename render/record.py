@@ -2,7 +2,7 @@
 
 import io
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,31 +101,36 @@ def detail(scene: Scene, spec: VideoSpec) -> int:
     return buffer.tell()
 
 
-def turn(scene: Scene, frames: int) -> Iterator[bytes]:
-    """One clockwise turn as `frames` raw yuv420p frames (BT.601, limited range), the first one at rest.
+class Turntable:
+    """A scene's frames of one clockwise turn, 0 at rest; what turns is drawn once for each, where memory allows to keep it.
 
-    Half and quarter turns are exact flips of frames already made, where `frames` divides and memory allows.
+    Half and quarter turns are exact flips of frames already drawn, where `count` divides.
     """
-    still, square, mask = _planes(scene.still), _planes(scene.square), _halved(scene.mask)
-    same = math.gcd(frames, 4)
-    part = frames // same
-    if same > 1 and part * scene.square.width * scene.square.height * 1.5 > KEPT_BYTES:
-        same, part = 1, frames
-    kept: list[Planes] = []
-    for number in range(frames):
-        if number < part:
-            turned = _turned(square, -360 * number / frames)
-            kept += [turned] if same > 1 else []
-        else:
-            turned = _flipped(kept[number % part], 4 // same * (number // part))
-        yield _frame(still, turned, mask, scene.corner)
 
+    def __init__(self, scene: Scene, count: int) -> None:
+        self.count = count
+        self.corner = scene.corner
+        self._still, self._square, self._mask = _planes(scene.still), _planes(scene.square), _halved(scene.mask)
+        flips, disc = math.gcd(count, 4), scene.square.width * scene.square.height * 1.5
+        self._keeping = count / flips * disc <= KEPT_BYTES
+        self._flips = flips if self._keeping else 1
+        self._kept: dict[int, Planes] = {}
 
-def approach(scene: Scene, frames: int, count: int) -> Iterator[bytes]:
-    """The last `count` frames of such a turn and the first of the next, as turn gives them."""
-    still, square, mask = _planes(scene.still), _planes(scene.square), _halved(scene.mask)
-    for number in (*range(frames - count, frames), 0):
-        yield _frame(still, _turned(square, -360 * number / frames), mask, scene.corner)
+    def turn(self) -> Iterator[bytes]:
+        """All frames of the turn."""
+        return self.frames(range(self.count))
+
+    def frames(self, numbers: Iterable[int]) -> Iterator[bytes]:
+        """Raw yuv420p (BT.601, limited range), by number; -1 is the last."""
+        for number in numbers:
+            yield _frame(self._still, self._at(number % self.count), self._mask, self.corner)
+
+    def _at(self, number: int) -> Planes:
+        quarter, first = divmod(number, self.count // self._flips)
+        planes = self._kept.get(first) or _turned(self._square, -360 * first / self.count)
+        if self._keeping:
+            self._kept[first] = planes
+        return _flipped(planes, 4 // self._flips * quarter) if quarter else planes
 
 
 def _turned(planes: Planes, degrees: float) -> Planes:

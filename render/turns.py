@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 
 from render import backdrop, commands, fonts, lettering, pictures, record
@@ -34,8 +34,9 @@ def make_turn(photo: bytes, spec: VideoSpec, out: Path, *, ffmpeg: str, deadline
     scene = record.make_scene(photo, spec)
     coding = commands.PLAIN if record.detail(scene, spec) < PLAIN_BYTES else commands.DETAILED
     lead = min(coding.lead, max(0, _approaching(spec) - 1))
-    *last, first = _seam(scene, spec, coding, lead, out.with_name("approach.mp4"), ffmpeg, deadline, stop)
-    frames = chain([first], islice(record.turn(scene, spec.turn_frames), 1, spec.turn_frames - lead), last)
+    turntable = record.Turntable(scene, spec.turn_frames)
+    *last, first = _seam(turntable, spec, coding, lead, out.with_name("approach.mp4"), ffmpeg, deadline, stop)
+    frames = chain([first], turntable.frames(range(1, spec.turn_frames - lead)), last)
     whole = spec.turn_frames / spec.fps
     run_ffmpeg(commands.turn_args(ffmpeg, spec, out, coding, lead), feed=frames, timeout=deadline.left(), stop=stop,
                limits=IN_THE_BACKGROUND, progress=progress and (lambda seconds: progress(seconds / whole)))
@@ -48,7 +49,7 @@ def _approaching(spec: VideoSpec) -> int:
     return spec.turn_frames // 3
 
 
-def _seam(scene: record.Scene, spec: VideoSpec, coding: commands.Coding, lead: int, video: Path, ffmpeg: str,
+def _seam(turntable: record.Turntable, spec: VideoSpec, coding: commands.Coding, lead: int, video: Path, ffmpeg: str,
           deadline: Deadline, stop: threading.Event | None) -> list[bytes]:
     """The last `lead` frames and the first one as they look after the frames before them, with the losses of those.
 
@@ -57,11 +58,13 @@ def _seam(scene: record.Scene, spec: VideoSpec, coding: commands.Coding, lead: i
     """
     count, size = _approaching(spec), spec.width * spec.height * 3 // 2
     raw = video.with_suffix(".yuv")
-    run_ffmpeg(commands.turn_args(ffmpeg, spec, video, coding), feed=record.approach(scene, spec.turn_frames, count),
+    run_ffmpeg(commands.turn_args(ffmpeg, spec, video, coding, decoded=raw), feed=turntable.frames((*range(-count, 0), 0)),
                timeout=deadline.left(), stop=stop, limits=IN_THE_BACKGROUND)
-    run_ffmpeg(commands.pictures_args(ffmpeg, video, count - lead, raw), timeout=deadline.left(), stop=stop,
-               limits=IN_THE_BACKGROUND)
-    data = raw.read_bytes() if raw.exists() else b""
+    data = b""
+    if raw.exists() and raw.stat().st_size == size * (count + 1):
+        with raw.open("rb") as pictures:
+            pictures.seek(size * (count - lead))
+            data = pictures.read()
     for file in (video, raw):
         file.unlink(missing_ok=True)
     if len(data) != size * (lead + 1):

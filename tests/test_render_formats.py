@@ -178,7 +178,7 @@ def test_every_format_turns_on_whole_pixels_of_the_colour_planes(name):
     scene = make_scene(photo_bytes(), quick_spec(name))
     assert scene.still.size == SIZES[name]
     assert all(at % 2 == 0 for at in (*scene.corner, *scene.square.size))
-    frame = next(record.turn(scene, 4))
+    frame = next(record.Turntable(scene, 4).turn())
     assert len(frame) == SIZES[name][0] * SIZES[name][1] * 3 // 2
 
 

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageStat
 
 from render import record
-from render.record import make_poster, make_preview, make_scene, turn
+from render.record import Turntable, make_poster, make_preview, make_scene
 from render.spec import RenderError
 from render_media import ART, photo, small_spec, unlike
 
@@ -71,9 +71,9 @@ def test_orientation_is_applied(tmp_path):
 @pytest.mark.parametrize("count", [30, 60, 45])
 def test_flipped_quarters_are_the_frames_that_rotation_would_make(monkeypatch, tmp_path, count):
     scene = make_scene(photo(tmp_path / "p.png").read_bytes(), small_spec())
-    quick = list(turn(scene, count))
+    quick = list(Turntable(scene, count).turn())
     monkeypatch.setattr(record, "KEPT_BYTES", 0)
-    slow = list(turn(scene, count))
+    slow = list(Turntable(scene, count).turn())
     assert len(quick) == count
     assert all(len(frame) == 128 * 128 * 3 // 2 for frame in quick)
     worst = max(max(abs(a - b) for a, b in zip(one, two, strict=True)) for one, two in zip(quick, slow, strict=True))
@@ -82,7 +82,7 @@ def test_flipped_quarters_are_the_frames_that_rotation_would_make(monkeypatch, t
 
 def test_a_full_turn_ends_where_it_began(tmp_path):
     scene = make_scene(photo(tmp_path / "p.png").read_bytes(), small_spec())
-    shown = list(turn(scene, 30))
+    shown = list(Turntable(scene, 30).turn())
     assert len(set(shown)) == 30
 
 

@@ -1,13 +1,16 @@
 import os
+import subprocess
 import threading
 
 import pytest
 
-from render import turns, video
+from render import commands, turns, video
+from render.ffmpeg import run_ffmpeg
+from render.record import Turntable, make_scene
 from render.spec import RenderError
 from render.turns import TurnCache, turn_key
 from render.video import prepare_turn
-from render_media import FFMPEG, photo, small_spec, song
+from render_media import EMBEDDED, FFMPEG, photo, small_spec, song
 
 
 @pytest.fixture
@@ -22,6 +25,18 @@ def made(monkeypatch):
 
     monkeypatch.setattr(video, "make_turn", counted)
     return count
+
+
+@pytest.mark.parametrize("ffmpeg", [FFMPEG, EMBEDDED])
+def test_what_the_encoder_keeps_is_what_players_will_see(tmp_path, ffmpeg):
+    """In a temporary folder of any name."""
+    room = tmp_path / "it's: a=b, c"
+    room.mkdir()
+    frames = Turntable(make_scene(photo(tmp_path / "p.png").read_bytes(), small_spec()), 30).turn()
+    argv = commands.turn_args(ffmpeg, small_spec(), room / "turn.mp4", decoded=room / "turn.yuv")
+    run_ffmpeg(argv, timeout=20, feed=frames)
+    seen = ["ffmpeg", "-v", "error", "-i", f"file:{room / 'turn.mp4'}", "-pix_fmt", "yuv420p", "-f", "rawvideo", "-"]
+    assert (room / "turn.yuv").read_bytes() == subprocess.run(seen, check=True, capture_output=True).stdout
 
 
 def test_the_same_photo_and_spec_make_no_second_turn(tmp_path, made):

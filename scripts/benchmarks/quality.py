@@ -164,7 +164,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="petsong-bench-") as folder:
         frames, turn = Path(folder) / "turn.yuv", Path(folder) / "turn.mp4"
         with frames.open("wb") as raw:
-            raw.writelines(record.turn(record.make_scene(data, spec), spec.turn_frames))
+            raw.writelines(record.Turntable(record.make_scene(data, spec), spec.turn_frames).turn())
         if not args.only:
             print(json.dumps(measure_product(data, frames, spec, turn)), flush=True)
         for name, argv in variants(commands.turn_args(find_ffmpeg(), spec, turn)):
