@@ -57,6 +57,9 @@ def _one(browser: Browser, site: Site, state: State, language: str, width: int, 
     with visit(browser, language, width) as page:
         state.prepare(page, site)
         expect(page.locator(state.shows).first).to_be_visible()
+        page.mouse.move(0, 0)  # nothing is under the pointer
+        if state.whole:
+            page.evaluate("window.scrollTo(0, 0)")
         page.wait_for_timeout(150)
         page.screenshot(path=file, full_page=state.whole)
     print(file)

@@ -71,6 +71,12 @@ def _sold_out(page: Page, site: Site) -> None:
     _at("/")(page, site)
 
 
+def _opens_later(page: Page, site: Site) -> None:
+    body = {"open": False, "reason": "sold_out", "message": "Not open yet.", "opens_at": "2027-02-01T08:00:00Z"}
+    page.route("**/api/availability", lambda route: route.fulfill(json=body))
+    _at("/")(page, site)
+
+
 def _answered(page: Page, site: Site, status: int, code: str, retry_after: int) -> None:
     body = {"success": False, "code": code, "error": code, "message": "So many songs are being made right now."}
     headers = {"Retry-After": str(retry_after)}
@@ -109,6 +115,16 @@ def _offline(page: Page, site: Site) -> None:
     _at("/waiting/singing")(page, site)
 
 
+def _gone(page: Page, site: Site) -> None:
+    page.route("**/status", lambda route: route.fulfill(status=404, json={"success": False}))
+    _at("/waiting/singing")(page, site)
+
+
+def _broken(page: Page, site: Site) -> None:
+    page.route("**/storage/video/*", lambda route: route.abort())
+    _at("/result/plain")(page, site)
+
+
 def _sung(page: Page, site: Site) -> None:
     _remembering(page, site, 1)
     _at("/result/finished")(page, site)
@@ -128,6 +144,7 @@ STATES = {
     "form-crop": State(_crop, ".cropper-view-box", whole=False),
     "form-songs": State(_your_songs, "#your-songs li"),
     "form-sold-out": State(_sold_out, "dialog.sold-out[open]", whole=False),
+    "form-opens": State(_opens_later, "dialog.sold-out[open]", whole=False),
     "form-busy": State(_busy, ".toast", whole=False),
     "form-too-many": State(_too_many, ".toast", whole=False),
     "waiting-queued": State(_waiting("queued"), ".stage-text"),
@@ -135,8 +152,10 @@ STATES = {
     "waiting-neutral": State(_at("/waiting/pressing"), ".stage-text"),
     "waiting-late": State(_late, ".late"),
     "waiting-offline": State(_offline, ".waiting .notice"),
+    "waiting-gone": State(_gone, "main h2"),
     "result": State(_sung, ".word-now"),
     "result-plain": State(_at("/result/plain"), ".lyrics"),
+    "result-broken": State(_broken, ".notice"),
     "result-delete": State(_erase, ".delete-song dialog[open]", whole=False),
     "failed": State(_at("/result/failed"), "h1"),
     "expired": State(_at("/result/expired"), "h1"),
