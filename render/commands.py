@@ -112,10 +112,11 @@ def aac_options(spec: VideoSpec, rate: int, sound_filter: str) -> list[str]:
 
 def sound_args(ffmpeg: str, song: list[str], spec: VideoSpec, rate: int, sound_filter: str, seconds: float, out: Path,
                ) -> list[str]:
-    """A song_input as AAC alone, in fragments of half a second: it can be read while it is being written."""
+    """A song_input as AAC alone, in fragments of half a second, each written at once: others read while it grows."""
     return [ffmpeg, *QUIET, "-loglevel", "error", "-y", *song, "-map", "0:a:0", "-vn", *BARE,
             *aac_options(spec, rate, sound_filter), "-t", f"{seconds:.6f}",
-            "-movflags", "+empty_moov+delay_moov+default_base_moof", "-frag_duration", "500000", "-f", "mp4", file_url(out)]
+            "-movflags", "+empty_moov+delay_moov+default_base_moof", "-frag_duration", "500000", "-flush_packets", "1",
+            "-f", "mp4", file_url(out)]
 
 
 def video_args(ffmpeg: str, turn: Path, sound: list[str], coding: list[str], seconds: float, out: Path) -> list[str]:

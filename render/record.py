@@ -14,6 +14,7 @@ from render.lettering import draw_caption
 from render.pictures import artwork, read_photo, square_photo
 from render.spec import ARTWORK_SIDE, FORMATS, RECORD_SIDE, VideoSpec
 
+UNSEEN = 8  # of 255: what shows through at the rim of the needle's layer, and nobody sees
 KEPT_BYTES = 48 * 1024 * 1024
 PREVIEW, PREVIEW_DISC = (1200, 630), 512
 Planes = tuple[Image.Image, Image.Image, Image.Image]
@@ -84,7 +85,7 @@ def make_scene(photo: bytes, spec: VideoSpec, layout: Layout | None = None) -> S
 def _cropped(scene: Scene) -> Scene:
     """The scene with no more of its square than shows: what the needle's layer covers need not be turned."""
     side = scene.mask.width
-    seen = scene.mask.point([255 if value > 2 else 0 for value in range(256)]).getbbox() or (0, 0, side, side)
+    seen = scene.mask.point([255 if value > UNSEEN else 0 for value in range(256)]).getbbox() or (0, 0, side, side)
     margin = min(seen[0], seen[1], side - seen[2], side - seen[3])
     off = max(0, margin - 1) // 2 * 2
     box = (off, off, side - off, side - off)
@@ -94,7 +95,8 @@ def _cropped(scene: Scene) -> Scene:
 
 def detail(scene: Scene, spec: VideoSpec) -> int:
     """How much there is to see in the middle of the photo, whatever the format: the bytes of a small JPEG of it."""
-    side, middle = round(spec.photo_size * layout_of(spec).scale * 0.7), scene.square.width / 2
+    side = min(round(spec.photo_size * layout_of(spec).scale * 0.7), scene.square.width)  # less may show of a large photo
+    middle = scene.square.width / 2
     box = (middle - side / 2, middle - side / 2, middle + side / 2, middle + side / 2)
     buffer = io.BytesIO()
     scene.square.resize((128, 128), Image.Resampling.BICUBIC, box=box).save(buffer, "JPEG", quality=50)

@@ -21,6 +21,7 @@ CACHE_BYTES = 512 * 1024 * 1024
 # Drawings and photos out of focus (record.detail: one colour 900, a drawing 2,600, fur 3,200) take few bytes, and what
 # they save pays for a better first picture; their seam would be seen.
 PLAIN_BYTES = 2750
+MOST_APPROACHING = 60  # 190 MB of a story, 430 MB of the largest video: a file may have 512
 # Behind the sound, which takes longer and is made at the same time.
 IN_THE_BACKGROUND = Limits(niceness=10)
 
@@ -45,8 +46,8 @@ def make_turn(photo: bytes, spec: VideoSpec, out: Path, *, ffmpeg: str, deadline
 
 
 def _approaching(spec: VideoSpec) -> int:
-    """Frames of a turn that gather nearly all the losses that a whole turn gathers."""
-    return spec.turn_frames // 3
+    """Frames of a turn that gather nearly all the losses that a whole turn gathers; the encoder writes each as it is."""
+    return min(spec.turn_frames // 3, MOST_APPROACHING)
 
 
 def _seam(turntable: record.Turntable, spec: VideoSpec, coding: commands.Coding, lead: int, video: Path, ffmpeg: str,
@@ -60,15 +61,16 @@ def _seam(turntable: record.Turntable, spec: VideoSpec, coding: commands.Coding,
     raw = video.with_suffix(".yuv")
     run_ffmpeg(commands.turn_args(ffmpeg, spec, video, coding, decoded=raw), feed=turntable.frames((*range(-count, 0), 0)),
                timeout=deadline.left(), stop=stop, limits=IN_THE_BACKGROUND)
-    data = b""
-    if raw.exists() and raw.stat().st_size == size * (count + 1):
+    data, written = b"", raw.stat().st_size if raw.exists() else 0
+    if written == size * (count + 1):
         with raw.open("rb") as pictures:
             pictures.seek(size * (count - lead))
             data = pictures.read()
     for file in (video, raw):
         file.unlink(missing_ok=True)
     if len(data) != size * (lead + 1):
-        raise RenderError("output_invalid", "the turn's first picture is not of the video's size", f"{len(data)} bytes")
+        raise RenderError("output_invalid", "the turn's first picture was not written: is there room in the temporary folder?",
+                          f"{written} bytes of {size * (count + 1)}")
     return [data[at : at + size] for at in range(0, len(data), size)]
 
 

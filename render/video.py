@@ -171,21 +171,22 @@ class _Work:
         turn, growing = room / "turn.mp4", room / "sound.mp4"
         with _beside(self.stop) as beside:
             checked = beside(lambda: report or self.check())
-            encoded = beside(lambda: self._encode(checked.result(), growing))
+            copied = beside(lambda: self.copied(checked.result()))
+            encoded = beside(lambda: self._encode(checked.result(), copied.result(), growing))
             make_turn(photo, self.spec, turn, ffmpeg=self.ffmpeg, deadline=self.deadline, stop=self.stop,
                       progress=lambda part: self.meter.add("turn", part))
             report = checked.result()
-            if copied := self.copied(report):
-                self._join(turn, commands.finished_input(copied), report, out)
+            if finished := copied.result():
+                self._join(turn, commands.finished_input(finished), report, out)
             else:
                 self._join(turn, commands.piped_input(), report, out, _growing(growing, encoded.done))
             encoded.result()
         return report
 
-    def _encode(self, report: AudioReport, out: Path) -> None:
+    def _encode(self, report: AudioReport, copied: Path | None, out: Path) -> None:
         """The sound alone, unless a finished video has it."""
         self.meter.add("check", 1)
-        if not self.copied(report):
+        if not copied:
             argv = commands.sound_args(self.ffmpeg, self.source(), sound_spec(self.spec, report), output_rate(report),
                                        sound_filter(gain_plan(report, self.spec), report), report.seconds, out)
             self._run(argv, "sound", report)
@@ -195,6 +196,7 @@ class _Work:
         """The video from a turn that is ready; the sound is copied or encoded on the way."""
         self.meter.add("check", 1)
         if copied := self.copied(report):
+            self.meter.add("sound", 1)
             self._join(turn, commands.finished_input(copied), report, out)
             return
         self.meter.add("turn", 1)

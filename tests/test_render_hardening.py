@@ -39,8 +39,8 @@ EXPECTED = {
     "end_by_an_unnamed_signal": ("ffmpeg_failed", "ffmpeg was killed by signal 40"),
     "talk": ("render_timeout", "longer than"),
     "complain": ("render_timeout", "longer than"),
-    "leave_rubbish": ("output_invalid", "the turn's first picture"),
-    "say_done": ("output_invalid", "the turn's first picture"),
+    "leave_rubbish": ("output_invalid", "the turn's first picture was not written"),
+    "say_done": ("output_invalid", "the turn's first picture was not written"),
 }
 REPORT = AudioReport(12.3, 12.3, 44100, 2, -14.0, 5.0, -3.0, 0.0, False)
 

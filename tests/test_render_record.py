@@ -7,8 +7,10 @@ from PIL import Image, ImageDraw, ImageStat
 
 from render import record
 from render.record import Turntable, make_poster, make_preview, make_scene
-from render.spec import RenderError
+from render.spec import RenderError, VideoSpec
+from render.turns import PLAIN_BYTES
 from render_media import ART, photo, small_spec, unlike
+from scripts.benchmarks.quality import fur_photo
 
 
 def png_header(width: int, height: int) -> bytes:
@@ -78,6 +80,25 @@ def test_flipped_quarters_are_the_frames_that_rotation_would_make(monkeypatch, t
     assert all(len(frame) == 128 * 128 * 3 // 2 for frame in quick)
     worst = max(max(abs(a - b) for a, b in zip(one, two, strict=True)) for one, two in zip(quick, slow, strict=True))
     assert worst <= 3
+
+
+LARGE_AND_SMALL = [{}, {"photo_size": 640}, {"record_size": 400}, {"photo_size": 16}, {"size": 64, "photo_size": 16}]
+
+
+@pytest.fixture(scope="module")
+def fur() -> bytes:
+    return fur_photo()
+
+
+@pytest.mark.parametrize("campaign", ["valentines", "birthday"])
+@pytest.mark.parametrize("sizes", LARGE_AND_SMALL)
+def test_detail_is_found_however_little_of_the_photo_shows(fur, campaign, sizes):
+    art = ART.parent.parent / campaign / "art"
+    spec = VideoSpec(*(art / f"{layer}.png" for layer in ("background", "record", "needle")), **({"size": 720} | sizes))
+    pets = (encoded(Image.new("RGB", (600, 600), "red")), fur)
+    plain, detailed = (record.detail(make_scene(pet, spec), spec) for pet in pets)
+    assert plain > 0 and detailed > 0
+    assert sizes or plain < PLAIN_BYTES <= detailed
 
 
 def test_a_full_turn_ends_where_it_began(tmp_path):

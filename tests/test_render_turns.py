@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from render import commands, turns, video
-from render.ffmpeg import run_ffmpeg
+from render.ffmpeg import Limits, run_ffmpeg
 from render.record import Turntable, make_scene
 from render.spec import RenderError
 from render.turns import TurnCache, turn_key
@@ -37,6 +37,15 @@ def test_what_the_encoder_keeps_is_what_players_will_see(tmp_path, ffmpeg):
     run_ffmpeg(argv, timeout=20, feed=frames)
     seen = ["ffmpeg", "-v", "error", "-i", f"file:{room / 'turn.mp4'}", "-pix_fmt", "yuv420p", "-f", "rawvideo", "-"]
     assert (room / "turn.yuv").read_bytes() == subprocess.run(seen, check=True, capture_output=True).stdout
+
+
+SLOW = [{"size": 2160, "fps": 60, "rpm": 2}, {"format": "story", "rpm": 1}, {"format": "hd", "rpm": 1}]
+
+
+@pytest.mark.parametrize("changes", SLOW)
+def test_the_slowest_turns_stay_within_the_limit_of_a_file(changes):
+    spec = small_spec(**({"fps": 30} | changes))
+    assert (turns._approaching(spec) + 1) * spec.width * spec.height * 3 // 2 < Limits().file_bytes
 
 
 def test_the_same_photo_and_spec_make_no_second_turn(tmp_path, made):

@@ -32,7 +32,7 @@ from scripts.benchmarks.render import FORMATS, spec_of
 
 SECONDS, SOUND_KBIT = 120, 192
 MB = 1024 * 1024
-# The product's own options first, then what differs.
+# The product's own options for a turn by itself first, then what differs.
 PRESETS = ("superfast", "veryfast", "faster", "fast", "medium", "slow")
 CRFS = (23, 26, 28, 30)
 TUNES = ("stillimage", "film", "grain", "animation")
@@ -78,7 +78,7 @@ def _hair(pen: ImageDraw.ImageDraw, chance: random.Random, side: int) -> None:
 # ---- encoding
 
 def variants(argv: list[str]) -> Iterator[tuple[str, list[str]]]:
-    """(name, argv) of each way; the product's own argv is the first."""
+    """(name, argv) of each way; the first one is the product's own, but for the pictures that lead to the seam."""
     own = {name: argv[argv.index(f"-{name}") + 1] for name in ("preset", "crf")}
     yield f"ours: {own['preset']} crf {own['crf']}", argv
     for preset in PRESETS:

@@ -152,7 +152,7 @@ STATES = {
     "waiting-neutral": State(_at("/waiting/pressing"), ".stage-text"),
     "waiting-late": State(_late, ".late"),
     "waiting-offline": State(_offline, ".waiting .notice"),
-    "waiting-gone": State(_gone, "main h2"),
+    "waiting-gone": State(_gone, ".message-page h1"),
     "result": State(_sung, ".word-now"),
     "result-plain": State(_at("/result/plain"), ".lyrics"),
     "result-broken": State(_broken, ".notice"),

@@ -336,11 +336,11 @@
         if (found !== "sold_out" && this.openness === "sold_out") this.closeSoldOut();
         this.openness = found;
       },
-      // The title says it already; a campaign that is closed or not yet open has more to say.
       opening(body) {
         const opens = new Date(body.opens_at || NaN);
         return Number.isNaN(opens.getTime()) ? null : opens;
       },
+      // The title says it already; a campaign that is closed or not yet open has more to say.
       whySoldOut(body) {
         const opens = this.opening(body);
         if (opens) return petsong.text("opens_at", { time: petsong.moment(opens, "long") });
