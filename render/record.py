@@ -111,7 +111,7 @@ class Turntable:
 
     def __init__(self, scene: Scene, count: int) -> None:
         self.count = count
-        self.corner = scene.corner
+        self._corner = scene.corner
         self._still, self._square, self._mask = _planes(scene.still), _planes(scene.square), _halved(scene.mask)
         flips, disc = math.gcd(count, 4), scene.square.width * scene.square.height * 1.5
         self._keeping = count / flips * disc <= KEPT_BYTES
@@ -125,7 +125,7 @@ class Turntable:
     def frames(self, numbers: Iterable[int]) -> Iterator[bytes]:
         """Raw yuv420p (BT.601, limited range), by number; -1 is the last."""
         for number in numbers:
-            yield _frame(self._still, self._at(number % self.count), self._mask, self.corner)
+            yield _frame(self._still, self._at(number % self.count), self._mask, self._corner)
 
     def _at(self, number: int) -> Planes:
         quarter, first = divmod(number, self.count // self._flips)

@@ -104,9 +104,9 @@ def render_video(
         ready = turns is not None and turns.fetch(key, spec, room / "turn.mp4")
         if ready:
             report = report or work.check()
-            work.encode_and_join(room / "turn.mp4", report, part)
+            work.from_turn(room / "turn.mp4", report, part)
         else:
-            report = work.all_from_nothing(data, report, room, part)
+            report = work.from_nothing(data, report, room, part)
             if turns:
                 with suppress(RenderError):  # a full or read-only cache costs time, not the video
                     turns.store(key, room / "turn.mp4")
@@ -163,7 +163,7 @@ class _Work:
             return None
         return self.finished if sound and abs(sound.seconds - report.seconds) <= _sound_frame(report) else None
 
-    def all_from_nothing(self, photo: bytes, report: AudioReport | None, room: Path, out: Path) -> AudioReport:
+    def from_nothing(self, photo: bytes, report: AudioReport | None, room: Path, out: Path) -> AudioReport:
         """The turn and the sound side by side, and the video from both while the sound is still growing.
 
         The first failure stops the rest, and is the one that is raised.
@@ -192,7 +192,7 @@ class _Work:
             self._run(argv, "sound", report)
         self.meter.add("sound", 1)
 
-    def encode_and_join(self, turn: Path, report: AudioReport, out: Path) -> None:
+    def from_turn(self, turn: Path, report: AudioReport, out: Path) -> None:
         """The video from a turn that is ready; the sound is copied or encoded on the way."""
         self.meter.add("check", 1)
         if copied := self.copied(report):

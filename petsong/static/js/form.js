@@ -39,7 +39,7 @@
       sending: false,
       saidOpen: false,
       notice: "",
-      opensLater: false,
+      soldOutTitle: petsong.text("sold_out_title"),
       soldOutText: petsong.text("sold_out_text"),
       openness: "open", // as the last look found it: open, busy, sold_out
       estimate: "",
@@ -288,7 +288,7 @@
         if (code === "rate_limit_exceeded") return this.showSoldOut(petsong.text("limit_reached"));
         if (code === "sold_out") {
           this.openness = "sold_out"; // said now: the next look need not say it again
-          return this.showSoldOut(this.whySoldOut(body), this.opening(body));
+          return this.showClosed(body);
         }
         if (code === "validation_failed") return this.showFields(body);
         if (code === "invalid_image" || status === 413) {
@@ -332,35 +332,31 @@
         this.estimate = found === "open" && high > 0 ? petsong.text("estimate", { time: petsong.duration(high) }) : "";
         this.notice = found === "busy" ? petsong.served(body.message, "busy") : "";
         // Said once: who closes it may go on reading.
-        if (found === "sold_out" && this.openness !== "sold_out") this.showSoldOut(this.whySoldOut(body), this.opening(body));
+        if (found === "sold_out" && this.openness !== "sold_out") this.showClosed(body);
         if (found !== "sold_out" && this.openness === "sold_out") this.closeSoldOut();
         this.openness = found;
       },
-      opening(body) {
-        const opens = new Date(body.opens_at || NaN);
-        return Number.isNaN(opens.getTime()) ? null : opens;
-      },
       // The title says it already; a campaign that is closed or not yet open has more to say.
-      whySoldOut(body) {
-        const opens = this.opening(body);
-        if (opens) return petsong.text("opens_at", { time: petsong.moment(opens, "long") });
-        const message = String(body.message || "");
+      showClosed(body) {
+        const opens = new Date(body.opens_at || NaN);
+        const later = !Number.isNaN(opens.getTime());
+        if (later) this.showSoldOut(petsong.text("opens_at", { time: petsong.moment(opens, "long") }), petsong.text("opens_title"));
+        else this.showSoldOut(this.whySoldOut(String(body.message || "")));
+      },
+      whySoldOut(message) {
         if (message.startsWith(SOLD_OUT)) return "";
         // The campaign's own words are known in the visitor's language; those of an operator are as they are.
         if (message && message !== petsong.text("closed_served")) return message;
         return petsong.text("closed") || petsong.served(message, "sold_out_text");
       },
-      showSoldOut(text, opens) {
-        this.opensLater = Boolean(opens);
+      showSoldOut(text, title) {
+        this.soldOutTitle = title || petsong.text("sold_out_title");
         this.soldOutText = text || petsong.text("sold_out_text");
         const dialog = this.$refs.soldOut;
         if (dialog.open) return;
         // At page load nothing has focus yet: closing then leads to the top of the page.
         returnTo = document.activeElement === document.body ? this.$refs.heading : document.activeElement;
         dialog.showModal();
-      },
-      get soldOutTitle() {
-        return this.opensLater ? petsong.text("opens_title") : petsong.text("sold_out_title");
       },
       closeSoldOut() {
         this.$refs.soldOut.close();

@@ -66,7 +66,7 @@
       init() {
         const { video, track, singing, lyrics } = this.$refs;
         // Its error may have come before this page's scripts did; a video that only begins to load looks the same for a moment.
-        setTimeout(() => (this.broken = this.broken || video.networkState === HTMLMediaElement.NETWORK_NO_SOURCE), BEGINS_WITHIN);
+        setTimeout(() => (this.broken ||= video.networkState === HTMLMediaElement.NETWORK_NO_SOURCE), BEGINS_WITHIN);
         if (track && singing) petsong.sing(video, track, singing, lyrics);
       },
       failed() {
